@@ -1,0 +1,1 @@
+"""Everything needed to deploy the processes: the local stack, images, Kubernetes, dashboards."""
