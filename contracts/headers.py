@@ -1,0 +1,123 @@
+"""Record headers: the names, the canonical encoding that seals and signatures cover, and the signed `q_*` facts.
+
+`ce_*` and `mk_*` are sealed with the record, `ek_*` carry the sealed epoch key, `q_*` are facts added after sealing,
+signed by whoever added them. PRIVACY.md section 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from struct import Struct
+from typing import Final
+
+from contracts.errors import TamperedRecord
+from contracts.signing import Right, Signer, SignerLookup
+
+Headers = Sequence[tuple[str, bytes]]
+
+CE_SPECVERSION: Final = "ce_specversion"
+CE_ID: Final = "ce_id"
+CE_SOURCE: Final = "ce_source"
+CE_TYPE: Final = "ce_type"
+CE_TIME: Final = "ce_time"
+CE_SUBJECT: Final = "ce_subject"
+CE_TENANT: Final = "ce_tenant"
+CE_DATASCHEMA: Final = "ce_dataschema"
+CE_DATACONTENTTYPE: Final = "ce_datacontenttype"
+MK_PERSON: Final = "mk_person"
+"""Comma-separated hex pseudonyms of every alias that the item names, most specific first (DESIGN.md section 5)."""
+MK_RECEIVED_AT: Final = "mk_received_at"
+"""Broker time of the raw record, Unix milliseconds, decimal."""
+MK_REF: Final = "mk_ref"
+"""Hex pseudonym of (account, Meta's message id): joins edits and unsends to messages. Absent without such an id."""
+MK_COUNT: Final = "mk_count"
+"""Deliveries in a raw block, decimal."""
+MK_SIZE: Final = "mk_size"
+"""Bytes of a raw block before compression, decimal: bounds the decompression."""
+
+EK_STATEMENT: Final = "ek_statement"
+EK_KEY: Final = "ek_key"
+EK_SIG: Final = "ek_sig"
+
+Q_TOPIC: Final = "q_topic"
+Q_PARTITION: Final = "q_partition"
+Q_OFFSET: Final = "q_offset"
+Q_RECEIVED_AT: Final = "q_received_at"
+"""Broker time of the *first* raw record, Unix milliseconds, decimal."""
+Q_ITEMS: Final = "q_items"
+"""JSON list of [item path, reason code]; an empty path is the whole record."""
+Q_REPLAY: Final = "q_replay"
+Q_BY: Final = "q_by"
+Q_SIG: Final = "q_sig"
+
+_U16: Final = Struct(">H")
+_U32: Final = Struct(">I")
+
+
+def sealed_digest(topic: str, headers: Iterable[tuple[str, bytes]]) -> bytes:
+    """SHA-256 over the topic and all `ce_*` and `mk_*` headers, sorted by name, each length-prefixed.
+
+    Raises TamperedRecord if one of these names stands twice (a reader might take either).
+    """
+    covered = sorted(pair for pair in headers if pair[0][:3] in ("ce_", "mk_"))
+    return hashlib.sha256(_canonical(topic, covered)).digest()
+
+
+def _canonical(topic: str, pairs: Sequence[tuple[str, bytes]]) -> bytes:
+    name = topic.encode()
+    parts = [_U16.pack(len(name)), name]
+    previous = None
+    for header, value in pairs:
+        if header == previous:
+            raise TamperedRecord("a header stands twice")
+        previous = header
+        encoded = header.encode()
+        parts += (_U16.pack(len(encoded)), encoded, _U32.pack(len(value)), value)
+    return b"".join(parts)
+
+
+def index(headers: Headers) -> dict[str, bytes]:
+    """Headers by name. Raises TamperedRecord if a name stands twice."""
+    found = dict(headers)
+    if len(found) != len(headers):
+        raise TamperedRecord("a header stands twice")
+    return found
+
+
+def _q_message(value: bytes, headers: Headers) -> bytes:
+    original = sorted(pair for pair in headers if not pair[0].startswith("q_"))
+    added = sorted(pair for pair in headers if pair[0].startswith("q_") and pair[0] != Q_SIG)
+    return b"".join(
+        (
+            b"mkchannels q-facts v1\x00",
+            hashlib.sha256(value).digest(),
+            hashlib.sha256(_canonical("", original)).digest(),
+            _canonical("", added),
+        )
+    )
+
+
+def add_q_facts(value: bytes, original: Headers, facts: Mapping[str, bytes], signer: Signer) -> list[tuple[str, bytes]]:
+    """The original headers (older `q_*` replaced) with `facts`, `q_by` and `q_sig` added and signed."""
+    headers = [pair for pair in original if not pair[0].startswith("q_")]
+    headers += sorted(facts.items())
+    headers.append((Q_BY, signer.name.encode()))
+    headers.append((Q_SIG, signer.sign(_q_message(value, headers))))
+    return headers
+
+
+def verify_q_facts(value: bytes, headers: Headers, lookup: SignerLookup, right: Right) -> dict[str, bytes]:
+    """The `q_*` facts, checked; an empty dict if there are none. Raises TamperedRecord otherwise."""
+    facts = {name: content for name, content in index(headers).items() if name.startswith("q_")}
+    if not facts:
+        return {}
+    try:
+        signer = lookup(facts[Q_BY].decode("ascii"))
+        signature = facts[Q_SIG]
+    except (KeyError, UnicodeDecodeError) as exc:
+        raise TamperedRecord("added facts are not signed") from exc
+    if signer is None:
+        raise TamperedRecord("added facts are signed by nobody we know")
+    signer.verify(signature, _q_message(value, headers), right)
+    return facts

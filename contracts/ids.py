@@ -1,0 +1,56 @@
+"""Event ids: the same event, in whatever batch Meta sends it again, has the same id; no two events share one.
+
+UUIDv8 (RFC 9562 section 5.8): 48 bits of the item's own timestamp floored to the second as Unix milliseconds, then
+bits of a hash keyed with the tenant's pseudonym key over (object, account, kind, Meta's id, discriminator). Never
+`entry.time`, never the time of receipt, never a position in the batch. Undated events have time bits 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+from uuid import UUID
+
+_DOMAIN: Final = b"mkchannels event id v1\x00"
+_U32: Final = Struct(">I")
+_VERSION_AND_VARIANT_CLEARED: Final = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
+_VERSION_8_VARIANT_10: Final = (0x8 << 76) | (0x2 << 62)
+
+
+def event_id(
+    key: bytes,
+    *,
+    occurred_at_ms: int | None,
+    provider_object: str,
+    account: str,
+    kind: str,
+    native_id: str | None,
+    discriminator: Sequence[str] = (),
+) -> UUID:
+    """The id of one event. `key`: the tenant's pseudonym key; `occurred_at_ms`: None for an undated event."""
+    parts = [_DOMAIN]
+    for text in (provider_object, account, kind, native_id or "", *discriminator):
+        encoded = text.encode("utf-8", "surrogatepass")
+        parts += (_U32.pack(len(encoded)), encoded)
+    digest = int.from_bytes(hmac.digest(key, b"".join(parts), "sha256")[:16])
+    floored_ms = 0 if occurred_at_ms is None else occurred_at_ms // 1000 * 1000
+    number = (floored_ms << 80) | (digest & ((1 << 80) - 1))
+    return UUID(int=number & _VERSION_AND_VARIANT_CLEARED | _VERSION_8_VARIANT_10)
+
+
+def time_ms_of(event: UUID) -> int | None:
+    """The event's second as Unix milliseconds, or None if it is undated."""
+    return (event.int >> 80) or None
+
+
+def first_id_at(unix_ms: int) -> UUID:
+    """The smallest UUID with these time bits: the bound of a range partition."""
+    return UUID(int=unix_ms << 80)
+
+
+def canonical_hash(canonical: bytes) -> str:
+    """A short hex digest of canonical JSON, for discriminators of kinds without an id of their own."""
+    return hashlib.sha256(canonical).hexdigest()[:32]
