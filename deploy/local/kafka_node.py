@@ -1,0 +1,151 @@
+"""The local Kafka: one KRaft node run from its jars, without scripts and without Docker."""
+
+import asyncio
+import base64
+import concurrent.futures
+import importlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+from deploy.local.errors import LocalStackError
+from deploy.local.kafka_libs import CONFIG_DIR, class_path, ensure_libs, java
+from deploy.local.node import Launch, Node, minimal_environment, port_answers
+from deploy.local.process import write_atomically
+
+Profile = Literal["run", "test", "bench"]
+
+
+class KafkaNode(Node):
+    """A broker and controller in one process, reachable at `bootstrap`."""
+
+    name = "kafka"
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        client_port: int,
+        controller_port: int,
+        cache: Path,
+        version: str,
+        profile: Profile,
+        jvm_options: Sequence[str] = (),
+    ) -> None:
+        super().__init__(root / "run", root / "kafka", (client_port, controller_port))
+        self.bootstrap = f"127.0.0.1:{client_port}"
+        self.version = version
+        self._client_port = client_port
+        self._controller_port = controller_port
+        self._cache = cache
+        self._profile = profile
+        self._jvm_options = jvm_options
+
+    def _prepare(self) -> tuple[Launch, str]:
+        libs = ensure_libs(self._cache, self.version)
+        properties = self._properties()
+        properties_file = self._run_dir / "kafka.properties"
+        write_atomically(properties_file, properties)
+        runtime = [str(java()), *self._heap(), *self._archive(), *self._jvm_options]
+        runtime += [f"-Dlog4j2.configurationFile={CONFIG_DIR / 'log4j2.properties'}", "-cp", class_path(libs)]
+        self._format(runtime, properties_file)
+        launch = Launch([*runtime, "kafka.Kafka", str(properties_file)], self._run_dir, minimal_environment())
+        return launch, launch.fingerprint(properties)
+
+    def _properties(self) -> str:
+        text = Template((CONFIG_DIR / "server.properties").read_text()).substitute(
+            client_port=self._client_port, controller_port=self._controller_port, data_dir=self.data_dir
+        )
+        if self._profile == "test":
+            text += "\n" + (CONFIG_DIR / "test.properties").read_text()
+        return text
+
+    def _heap(self) -> list[str]:
+        if self._profile == "bench":
+            return ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+        # The first compiler alone starts faster; the second pays off only under minutes of load.
+        options = ["-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        return [*options, "-XX:+ExitOnOutOfMemoryError"]
+
+    def _archive(self) -> list[str]:
+        archive = archive_path(self._cache, self.version)
+        return [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
+
+    def _format(self, runtime: Sequence[str], properties_file: Path) -> None:
+        made_by = self.data_dir / "made-by-version"
+        if made_by.exists():
+            if (found := made_by.read_text()) != self.version:
+                # Going back to an older metadata version is not supported by Kafka, and it says so obscurely.
+                raise LocalStackError(
+                    f"{self.data_dir} was made by Kafka {found}, not {self.version}: use another root, or `make clean-data`."
+                )
+            return
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        cluster_id = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
+        command = [
+            *runtime,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster_id,
+            "-c",
+            str(properties_file),
+        ]
+        result = subprocess.run(
+            [*command, "--ignore-formatted"],
+            cwd=self._run_dir,
+            env=minimal_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode != 0:
+            lines = (result.stderr + result.stdout).strip().splitlines() or ["it wrote nothing"]
+            raise LocalStackError(f"Kafka's data directory could not be made: {lines[0][:300]}")
+        made_by.write_text(self.version)
+
+    def _cluster_id(self) -> str:
+        lines = (self.data_dir / "meta.properties").read_text().splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
+
+    def _load_client(self) -> None:
+        importlib.import_module("aiokafka.admin")
+
+    def _answers(self, timeout_s: float) -> bool:
+        if not port_answers(self._client_port):
+            return False
+        # An own thread, because the caller may be inside a running event loop.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            found = pool.submit(lambda: asyncio.run(_describe(self.bootstrap, timeout_s))).result()
+        # Our cluster id: another Kafka on this port is not this node.
+        return found == self._cluster_id()
+
+
+def archive_path(cache: Path, version: str) -> Path:
+    """Where the class archive for this Kafka on this Java lies; another Java would silently ignore it."""
+    binary = java()
+    stamp = f"{binary.parent.parent.name}-{int(binary.stat().st_mtime)}"
+    return cache / f"kafka-{version}" / f"{stamp}.jsa"
+
+
+async def _describe(bootstrap: str, timeout_s: float) -> str | None:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=max(1, int(timeout_s * 1000)))
+    try:
+        async with asyncio.timeout(timeout_s):
+            await admin.start()
+            cluster = await admin.describe_cluster()
+            # The first group of a new cluster waits about a second for the offsets topic: have it made now.
+            await admin.find_coordinator("local-stack-warm-up")
+    except (KafkaError, TimeoutError, OSError):
+        return None
+    finally:
+        await admin.close()
+    return str(cluster["cluster_id"])
