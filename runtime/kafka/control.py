@@ -1,0 +1,144 @@
+"""Reads `mk.control.v1` from its start and then live, into a `ControlView`; knows when the view is up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from types import TracebackType
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts import topics
+from contracts.control import ControlRecord, ControlView
+from contracts.errors import BrokerUnavailable, PermanentError
+from contracts.metrics import CONTROL_APPLIED, CONTROL_REFUSED
+from runtime import logging
+from runtime.kafka.clients import consumer
+from runtime.lifecycle import Supervisor
+from runtime.metrics import ProcessMetrics
+
+_PARTITION = TopicPartition(topics.CONTROL, 0)
+Listener = Callable[[ControlRecord], None]
+
+
+class ControlReader:
+    """Owns the view of one process. `start` returns when everything written before it is applied."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        client_id: str,
+        view: ControlView,
+        metrics: ProcessMetrics | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.view = view
+        self.listeners: list[Listener] = []
+        """Called after each applied record."""
+        self._bootstrap, self._client_id, self._tls = bootstrap, client_id, tls
+        self._metrics = metrics
+        self._consumer: AIOKafkaConsumer | None = None
+        self._applied = 0
+        self._moved = asyncio.Condition()
+        self._barrier: asyncio.Task[None] | None = None
+        self._next_barrier: asyncio.Task[None] | None = None
+        self._last_request = -1.0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, supervisor: Supervisor | None = None) -> None:
+        """Connect, read to the present end, then follow. Raises BrokerUnavailable."""
+        self._consumer = consumer(self._bootstrap, self._client_id, group=None, tls=self._tls)
+        try:
+            await self._consumer.start()
+            self._consumer.assign([_PARTITION])
+            beginning = await self._consumer.beginning_offsets([_PARTITION])
+            self._consumer.seek(_PARTITION, beginning[_PARTITION])
+            self._applied = beginning[_PARTITION]
+        except KafkaError as exc:
+            await self._consumer.stop()
+            raise BrokerUnavailable("control cannot be read") from exc
+        follow = self._follow()
+        self._task = supervisor.start("control", follow) if supervisor else asyncio.create_task(follow)
+        await self.catch_up()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def __aenter__(self) -> ControlReader:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def catch_up(self, timeout_s: float = 5.0) -> None:
+        """Return when the view holds everything up to an end offset *requested after this call*.
+
+        At most one request a second; all that wait share it (DESIGN.md section 4.5). Raises BrokerUnavailable after
+        `timeout_s`.
+        """
+        # A request under way was sent before this call: it may be too old. Wait for the one after it.
+        if self._barrier is None or self._barrier.done():
+            self._barrier = asyncio.ensure_future(self._request_end())
+            shared = self._barrier
+        else:
+            if self._next_barrier is None or self._next_barrier.done():
+                self._next_barrier = asyncio.ensure_future(self._after(self._barrier))
+            shared = self._next_barrier
+        try:
+            await asyncio.wait_for(asyncio.shield(shared), timeout_s)
+        except (TimeoutError, KafkaError) as exc:
+            raise BrokerUnavailable("control cannot be read to its end") from exc
+
+    async def _after(self, previous: asyncio.Task[None]) -> None:
+        await asyncio.wait([previous])
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._last_request + 1.0 - loop.time()))
+        self._barrier = asyncio.current_task()
+        await self._request_end()
+
+    async def _request_end(self) -> None:
+        assert self._consumer is not None
+        self._last_request = asyncio.get_running_loop().time()
+        end = (await self._consumer.end_offsets([_PARTITION]))[_PARTITION]
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._applied >= end)
+
+    async def _follow(self) -> None:
+        assert self._consumer is not None
+        log = logging.get_logger()
+        while True:
+            try:
+                batches = await self._consumer.getmany(_PARTITION, timeout_ms=500)
+                position = await self._consumer.position(_PARTITION)
+            except KafkaError as exc:
+                log.warning("control.unreadable", exc=exc)
+                await asyncio.sleep(0.5)
+                continue
+            for record in batches.get(_PARTITION, ()):
+                self._apply(record.key or b"", record.value or b"", tuple(record.headers), record.offset)
+            async with self._moved:
+                self._applied = position
+                self._moved.notify_all()
+
+    def _apply(self, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...], offset: int) -> None:
+        try:
+            applied = self.view.apply(key, value, headers)
+        except PermanentError as exc:
+            logging.get_logger().error("control.refused", exc=exc, offset=offset)
+            if self._metrics is not None:
+                self._metrics.counter(CONTROL_REFUSED).inc()
+            return
+        if self._metrics is not None:
+            self._metrics.counter(CONTROL_APPLIED).inc()
+        for listener in self.listeners:
+            listener(applied)

@@ -1,0 +1,74 @@
+"""`mkc`, the operator's command: dispatches only. Each sub-command is a module of the folder whose privileges it needs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.errors import InvalidSettings, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A sub-command: `module` has `main(arguments: list[str]) -> int` and its own settings and credentials."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "tenant": Command("store.custody.cli_tenant", "add and list tenants"),
+    "account": Command("store.custody.cli_account", "connect, disconnect and list accounts"),
+    "messages": Command("store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"),
+    "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
+    "ledger": Command("store.custody.cli_ledger", "balance what came in against what became of it"),
+    "quarantine": Command("router.cli_quarantine", "list, show and replay what was set aside"),
+    "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
+    "doctor": Command("store.custody.cli_doctor", "check versions, connections, topics and tables against the code"),
+}
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        (
+            "usage: mkc COMMAND [OPTIONS]",
+            "",
+            "MKChannels ingest, the operator's command. Every COMMAND explains itself with --help",
+            "and prints JSON with --json. Settings come from the environment (docs/settings.md).",
+            "",
+            *lines,
+        )
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sub-command; exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given or given[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_usage() + "\n")
+        return 0 if given else 2
+    command = COMMANDS.get(given[0])
+    if command is None:
+        sys.stderr.write("mkc: no such command; mkc --help lists them\n")
+        return 2
+    try:
+        module = importlib.import_module(command.module)
+        return int(module.main(given[1:]))
+    except InvalidSettings as exc:
+        sys.stderr.write(f"mkc {given[0]}: {exc}\n")
+        return 2
+    except ServiceError as exc:
+        sys.stderr.write(f"mkc {given[0]}: {exc.code}: {exc}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
