@@ -20,6 +20,8 @@ from runtime.lifecycle import Supervisor
 from runtime.metrics import ProcessMetrics
 
 _PARTITION = TopicPartition(topics.CONTROL, 0)
+REQUEST_INTERVAL_S = 1.0
+"""At most one end-offset request in this time; it serves all that wait."""
 Listener = Callable[[ControlRecord], None]
 
 
@@ -42,9 +44,8 @@ class ControlReader:
         self._consumer: AIOKafkaConsumer | None = None
         self._applied = 0
         self._moved = asyncio.Condition()
-        self._barrier: asyncio.Task[None] | None = None
-        self._next_barrier: asyncio.Task[None] | None = None
-        self._last_request = -1.0
+        self._pending: asyncio.Task[None] | None = None
+        self._last_request = -REQUEST_INTERVAL_S
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, supervisor: Supervisor | None = None) -> None:
@@ -86,29 +87,19 @@ class ControlReader:
         At most one request a second; all that wait share it (DESIGN.md section 4.5). Raises BrokerUnavailable after
         `timeout_s`.
         """
-        # A request under way was sent before this call: it may be too old. Wait for the one after it.
-        if self._barrier is None or self._barrier.done():
-            self._barrier = asyncio.ensure_future(self._request_end())
-            shared = self._barrier
-        else:
-            if self._next_barrier is None or self._next_barrier.done():
-                self._next_barrier = asyncio.ensure_future(self._after(self._barrier))
-            shared = self._next_barrier
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._reach_end())
         try:
-            await asyncio.wait_for(asyncio.shield(shared), timeout_s)
+            await asyncio.wait_for(asyncio.shield(self._pending), timeout_s)
         except (TimeoutError, KafkaError) as exc:
             raise BrokerUnavailable("control cannot be read to its end") from exc
 
-    async def _after(self, previous: asyncio.Task[None]) -> None:
-        await asyncio.wait([previous])
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(max(0.0, self._last_request + 1.0 - loop.time()))
-        self._barrier = asyncio.current_task()
-        await self._request_end()
-
-    async def _request_end(self) -> None:
+    async def _reach_end(self) -> None:
         assert self._consumer is not None
-        self._last_request = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._last_request + REQUEST_INTERVAL_S - loop.time()))
+        self._last_request = loop.time()
+        self._pending = None  # whoever calls from here on came after this request: it may be too old for them
         end = (await self._consumer.end_offsets([_PARTITION]))[_PARTITION]
         async with self._moved:
             await self._moved.wait_for(lambda: self._applied >= end)
