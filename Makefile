@@ -1,0 +1,117 @@
+# Everything a person or CI runs. `make help` lists it. Nothing here needs Docker.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv),.local/bootstrap/bin/uv)
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+CODE := $(wildcard contracts deploy ingest router runtime store tests)
+INSTALLED := .venv/.installed
+PREPARED := .local/cache/.prepared
+MATRIX := 4.4.0:18 4.3.1:18 4.4.0:16 4.4.0:15
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(INSTALLED) $(PREPARED) ## Make .venv from requirements.lock and fetch Kafka, both checked by hash
+
+.local/bootstrap/bin/uv:
+	python3 -m venv .local/bootstrap
+	.local/bootstrap/bin/pip install --quiet uv==$(UV_VERSION)
+
+$(INSTALLED): pyproject.toml requirements.lock | $(UV)
+	test -x $(PY) || $(UV) venv --quiet .venv
+	$(UV) pip sync --quiet --require-hashes requirements.lock
+	$(UV) pip install --quiet --no-deps --editable .
+	touch $@
+
+$(PREPARED): $(INSTALLED) deploy/local/kafka/pom.xml deploy/local/kafka/libs.sha256
+	$(PY) -m deploy.local prepare
+	touch $@
+
+.PHONY: run
+run: install ## Kafka, Postgres, every process and demo traffic, until Ctrl-C
+	@exec $(PY) -m deploy.local.run
+
+.PHONY: demo
+demo: install ## The same once through, then stop
+	@exec $(PY) -m deploy.local.run --demo
+
+.PHONY: test
+test: install ## The whole suite on real Kafka and Postgres, each folder within its time budget
+	@exec $(PY) -m tests.budget
+
+.PHONY: check
+check: $(INSTALLED) ## Format, lint, types, import borders and unit tests
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/mypy --strict $(CODE)
+	.venv/bin/lint-imports
+	$(PYTEST) tests/unit
+
+.PHONY: fmt
+fmt: $(INSTALLED) ## Format the code and repair what the linter can
+	.venv/bin/ruff check --fix $(CODE)
+	.venv/bin/ruff format $(CODE)
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## Tests of decisions: no sockets, no files
+	$(PYTEST) tests/unit
+
+.PHONY: test-contract
+test-contract: $(INSTALLED) ## Tests of what processes agree on: schemas, examples, vectors
+	$(PYTEST) tests/contract
+
+.PHONY: test-integration
+test-integration: install ## Tests of adapters against real Kafka and Postgres
+	$(PYTEST) tests/integration
+
+.PHONY: test-fault
+test-fault: install ## Kill, suspend and cut: nothing lost, nothing stored twice, recovery without restart
+	$(PYTEST) tests/fault
+
+.PHONY: test-privacy
+test-privacy: install ## Post canaries and search every byte for them
+	$(PYTEST) tests/privacy
+
+.PHONY: test-e2e
+test-e2e: install ## The processes together, from webhook to encrypted row
+	$(PYTEST) tests/e2e
+
+.PHONY: test-matrix
+test-matrix: install ## Integration tests on each supported pair of Kafka and PostgreSQL
+	@for pair in $(MATRIX); do \
+	  kafka=$${pair%:*}; postgres=$${pair#*:}; \
+	  echo "Kafka $$kafka, PostgreSQL $$postgres"; \
+	  $(PY) -m deploy.local prepare --kafka-version $$kafka; \
+	  MKC_KAFKA_VERSION=$$kafka MKC_POSTGRES_VERSION=$$postgres $(PYTEST) tests/integration; \
+	done
+
+.PHONY: bench
+bench: install ## Measure against the bars
+	$(PY) -m tests.bench
+
+.PHONY: lock
+lock: $(INSTALLED) ## Re-make requirements.lock and the checksums of Kafka's jars; read the diff
+	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --group dev --group local \
+	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
+	$(PY) -m deploy.local relock
+
+.PHONY: docs
+docs: $(INSTALLED) ## Regenerate the generated documents
+	$(PY) -m docs.generate
+
+.PHONY: clean-data
+clean-data: $(INSTALLED) ## Stop the local stack and remove its data, keys and logs
+	$(PY) -m deploy.local clean-data
+
+.PHONY: clean
+clean: ## Remove everything that is not committed: data, downloads, environment, caches
+	if test -x $(PY); then $(PY) -m deploy.local clean-data; fi
+	rm -rf .venv .local build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
