@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--root", type=Path, default=DEFAULT_ROOT, help="folder of the state (default: .local)"
     )
-    parser.add_argument("--kafka-version", default=kafka_libs.DEFAULT_VERSION, choices=kafka_libs.VERSIONS)
+    parser.add_argument(
+        "--kafka-version", choices=kafka_libs.VERSIONS, help="default: MKC_KAFKA_VERSION or 4.4.0"
+    )
     options = parser.parse_args(arguments)
     try:
         return _run(options.command, options.root, options.kafka_version)
@@ -34,9 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _run(command: str, root: Path, kafka_version: str) -> int:
+def _run(command: str, root: Path, kafka_version: str | None) -> int:
     if command == "prepare":
-        ensure_archive(DEFAULT_CACHE, kafka_version)
+        ensure_archive(DEFAULT_CACHE, kafka_version or kafka_libs.DEFAULT_VERSION)
         return 0
     if command == "relock":
         kafka_libs.relock(DEFAULT_CACHE)

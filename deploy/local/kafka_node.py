@@ -119,11 +119,8 @@ class KafkaNode(Node):
     def _answers(self, timeout_s: float) -> bool:
         if not port_answers(self._client_port):
             return False
-        # An own thread, because the caller may be inside a running event loop.
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            found = pool.submit(lambda: asyncio.run(_describe(self.bootstrap, timeout_s))).result()
         # Our cluster id: another Kafka on this port is not this node.
-        return found == self._cluster_id()
+        return cluster_id_at(self.bootstrap, timeout_s) == self._cluster_id()
 
 
 def archive_path(cache: Path, version: str) -> Path:
@@ -131,6 +128,13 @@ def archive_path(cache: Path, version: str) -> Path:
     binary = java()
     stamp = f"{binary.parent.parent.name}-{int(binary.stat().st_mtime)}"
     return cache / f"kafka-{version}" / f"{stamp}.jsa"
+
+
+def cluster_id_at(bootstrap: str, timeout_s: float) -> str | None:
+    """The id of the cluster that answers there, or None if none does within the time."""
+    # An own thread, because the caller may be inside a running event loop.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(_describe(bootstrap, timeout_s))).result()
 
 
 async def _describe(bootstrap: str, timeout_s: float) -> str | None:

@@ -115,10 +115,15 @@ class PostgresNode(Node):
     def _answers(self, timeout_s: float) -> bool:
         if not port_answers(self._port):
             return False
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            found = pool.submit(lambda: asyncio.run(_data_directory(self.dsn(), timeout_s))).result()
         # Our data directory: another PostgreSQL on this port is not this node.
-        return found == str(self.data_dir)
+        return data_directory_at(self.dsn(), timeout_s) == str(self.data_dir)
+
+
+def data_directory_at(dsn: str, timeout_s: float) -> str | None:
+    """The data directory of the server that answers there, or None if none does within the time."""
+    # An own thread, because the caller may be inside a running event loop.
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(_data_directory(dsn, timeout_s))).result()
 
 
 async def _data_directory(dsn: str, timeout_s: float) -> str | None:

@@ -1,7 +1,8 @@
 """The local stack as one object: Kafka and Postgres up in parallel, re-used if already up, gone when we are.
 
 `MKC_KAFKA` (bootstrap servers) and `MKC_POSTGRES` (a superuser's DSN) name servers of your own; what is named is used
-and never started, stopped or signalled. `MKC_PORT_BASE` moves every port.
+and never started, stopped or signalled. `MKC_PORT_BASE` moves every port; `MKC_KAFKA_VERSION` and
+`MKC_POSTGRES_VERSION` choose the versions.
 """
 
 import concurrent.futures
@@ -19,9 +20,9 @@ from urllib.parse import urlsplit
 
 from deploy.local import kafka_libs, postgres_binaries
 from deploy.local.errors import LocalStackError
-from deploy.local.kafka_node import KafkaNode, Profile
+from deploy.local.kafka_node import KafkaNode, Profile, cluster_id_at
 from deploy.local.node import Node
-from deploy.local.postgres_node import PostgresNode
+from deploy.local.postgres_node import PostgresNode, data_directory_at
 from deploy.local.process import Owner, ProcessIdentity
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ DEFAULT_PORT_BASE = 19090
 # Ports above are handed out by the kernel to outgoing connections and get taken.
 _FIRST_EPHEMERAL_PORT = 32768
 _HIGHEST_OFFSET = 342
+_EXTERNAL_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,8 @@ class LocalStack:
         *,
         port_base: int | None = None,
         profile: Profile = "run",
-        kafka_version: str = kafka_libs.DEFAULT_VERSION,
-        postgres_version: str = postgres_binaries.DEFAULT_VERSION,
+        kafka_version: str | None = None,
+        postgres_version: str | None = None,
         cache: Path = DEFAULT_CACHE,
         keep_running: bool = False,
     ) -> None:
@@ -65,6 +67,8 @@ class LocalStack:
         Args:
             root: folder for data, logs and pid files; one stack per root.
             port_base: Kafka listens on +2, its controller on +3, Postgres on +342. None: MKC_PORT_BASE or 19090.
+            kafka_version: one of those with locked jars. None: MKC_KAFKA_VERSION or 4.4.0.
+            postgres_version: a major version. None: MKC_POSTGRES_VERSION or 18.
             profile: "test" deletes expired bytes within seconds, "bench" gives Kafka 1 GB and its full compiler.
             cache: downloaded jars and class archives, shared by all roots.
             keep_running: leave the nodes up when this process ends.
@@ -88,10 +92,16 @@ class LocalStack:
             client_port=base + 2,
             controller_port=base + 3,
             cache=self.cache,
-            version=kafka_version,
+            version=kafka_version or os.environ.get("MKC_KAFKA_VERSION") or kafka_libs.DEFAULT_VERSION,
             profile=profile,
         )
-        self._postgres = PostgresNode(self.root, port=base + 342, version=postgres_version)
+        self._postgres = PostgresNode(
+            self.root,
+            port=base + _HIGHEST_OFFSET,
+            version=postgres_version
+            or os.environ.get("MKC_POSTGRES_VERSION")
+            or postgres_binaries.DEFAULT_VERSION,
+        )
 
     @property
     def kafka(self) -> KafkaNode:
@@ -132,6 +142,7 @@ class LocalStack:
         Raises:
             LocalStackError: with one sentence that says what to do.
         """
+        self._require_external_servers()
         try:
             with self._locked():
                 self._take_ownership()
@@ -176,6 +187,18 @@ class LocalStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _require_external_servers(self) -> None:
+        kafka, postgres = self._external_kafka, self._external_postgres
+        if kafka is not None and cluster_id_at(kafka, _EXTERNAL_TIMEOUT_S) is None:
+            raise LocalStackError(
+                f"No Kafka answers at {kafka}: correct MKC_KAFKA, or unset it for a local one."
+            )
+        if postgres is not None and data_directory_at(postgres, _EXTERNAL_TIMEOUT_S) is None:
+            # Without the DSN: it may hold a password.
+            raise LocalStackError(
+                "No PostgreSQL lets a superuser in at MKC_POSTGRES: correct it, or unset it for a local one."
+            )
 
     def _nodes(self) -> list[Node]:
         nodes: list[Node] = []
