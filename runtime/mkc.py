@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from pathlib import Path
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,9 +47,21 @@ def _usage() -> str:
     )
 
 
+def _adopt_local_settings() -> None:
+    """Settings of the local stack, when it runs here and the environment does not say otherwise."""
+    path = Path(os.environ.get("MKC_LOCAL_ENV", ".local/run/mkc.env"))
+    if not path.is_file():
+        return
+    for line in path.read_text().splitlines():
+        name, found, value = line.partition("=")
+        if found and name.startswith("MKC_"):
+            os.environ.setdefault(name, value)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command; exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
     given = sys.argv[1:] if arguments is None else arguments
+    _adopt_local_settings()
     if not given or given[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage() + "\n")
         return 0 if given else 2
