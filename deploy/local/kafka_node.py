@@ -67,9 +67,9 @@ class KafkaNode(Node):
 
     def _heap(self) -> list[str]:
         if self._profile == "bench":
-            return ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"]
+            return ["-Xms1g", "-Xmx1g", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError"]
         # The first compiler alone starts faster; the second pays off only under minutes of load.
-        options = ["-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options = ["-Xms128m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]
         return [*options, "-XX:+ExitOnOutOfMemoryError"]
 
     def _archive(self) -> list[str]:
