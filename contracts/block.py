@@ -37,7 +37,12 @@ def pack(deliveries: Iterable[Delivery]) -> tuple[bytes, int]:
     parts: list[bytes] = []
     for delivery in deliveries:
         app = delivery.app.encode("ascii")
-        parts += (_APP.pack(len(app)), app, _HEAD.pack(delivery.received_at_ms, len(delivery.body)), delivery.body)
+        parts += (
+            _APP.pack(len(app)),
+            app,
+            _HEAD.pack(delivery.received_at_ms, len(delivery.body)),
+            delivery.body,
+        )
     plain = b"".join(parts)
     return bytes(cramjam.zstd.compress(plain, level=ZSTD_LEVEL)), len(plain)
 

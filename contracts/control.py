@@ -138,7 +138,9 @@ class AccountRecord(_Record):
 
 
 ControlRecord = SignerRecord | TransportKeyRecord | SlotRecord | TenantRecord | AccountRecord
-_ADAPTER: Final[TypeAdapter[ControlRecord]] = TypeAdapter(Annotated[ControlRecord, Field(discriminator="kind")])
+_ADAPTER: Final[TypeAdapter[ControlRecord]] = TypeAdapter(
+    Annotated[ControlRecord, Field(discriminator="kind")]
+)
 
 
 def app_scoped_user_hash(routing_key: bytes, app: str, user_id: str) -> str:

@@ -102,7 +102,9 @@ def _q_message(value: bytes, headers: Headers) -> bytes:
     )
 
 
-def add_q_facts(value: bytes, original: Headers, facts: Mapping[str, bytes], signer: Signer) -> list[tuple[str, bytes]]:
+def add_q_facts(
+    value: bytes, original: Headers, facts: Mapping[str, bytes], signer: Signer
+) -> list[tuple[str, bytes]]:
     """The original headers (older `q_*` replaced) with `facts`, `q_by` and `q_sig` added and signed."""
     headers = [pair for pair in original if not pair[0].startswith("q_")]
     headers += sorted(facts.items())

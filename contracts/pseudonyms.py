@@ -46,7 +46,9 @@ class Alias:
 def pseudonym(key: bytes, domain: Domain, value: str) -> bytes:
     """16 bytes. `key`: the tenant's pseudonym key (32 bytes); `value`: the normalised identifier."""
     encoded = value.encode("utf-8", "surrogatepass")
-    return hmac.digest(key, domain.value + _U16.pack(len(encoded) & 0xFFFF) + encoded, "sha256")[:PSEUDONYM_BYTES]
+    return hmac.digest(key, domain.value + _U16.pack(len(encoded) & 0xFFFF) + encoded, "sha256")[
+        :PSEUDONYM_BYTES
+    ]
 
 
 def digits_only(phone: str) -> str:

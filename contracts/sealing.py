@@ -69,7 +69,12 @@ class EpochStatement:
         return b"".join(
             (
                 _STATEMENT.pack(
-                    VERSION, SUITE, self.recipient_key_id, self.tenant.bytes, self.not_before_s, self.not_after_s
+                    VERSION,
+                    SUITE,
+                    self.recipient_key_id,
+                    self.tenant.bytes,
+                    self.not_before_s,
+                    self.not_after_s,
                 ),
                 bytes((len(signer),)),
                 signer,

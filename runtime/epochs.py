@@ -48,7 +48,11 @@ class EpochSource:
         public, until = recipient
         now = self._clock.now()
         epoch = self._epochs.get((topic, tenant))
-        if epoch is None or epoch.exhausted(now.timestamp()) or epoch.statement.recipient_key_id != public.key_id:
+        if (
+            epoch is None
+            or epoch.exhausted(now.timestamp())
+            or epoch.statement.recipient_key_id != public.key_id
+        ):
             left_s = int((until - now).total_seconds())
             if left_s <= 0:
                 raise TenantUnavailable("the key to seal to has ended")

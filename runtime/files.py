@@ -93,7 +93,9 @@ class SecretFolder:
     def names(self, prefix: str = "") -> list[str]:
         """Names of the secrets that begin with `prefix`, sorted."""
         return sorted(
-            entry.name for entry in self._folder.iterdir() if entry.name.startswith(prefix) and entry.name[0] != "."
+            entry.name
+            for entry in self._folder.iterdir()
+            if entry.name.startswith(prefix) and entry.name[0] != "."
         )
 
     def _path(self, name: str) -> Path:

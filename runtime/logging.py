@@ -36,7 +36,10 @@ dropped_keys: dict[str, int] = {}
 def frames_of(exc: BaseException) -> list[str]:
     """`module:function:line` of each frame, outermost first, at most 12. No locals, no source, no message."""
     frames = traceback.extract_tb(exc.__traceback__)[-12:]
-    return [f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.name}:{frame.lineno}" for frame in frames]
+    return [
+        f"{frame.filename.rsplit('/', 2)[-2]}/{frame.filename.rsplit('/', 1)[-1]}:{frame.name}:{frame.lineno}"
+        for frame in frames
+    ]
 
 
 def describe(exc: BaseException) -> dict[str, object]:

@@ -34,7 +34,11 @@ class ProcessMetrics:
             self._gauges[spec.name] = Gauge(spec.name, spec.help, labels, registry=self.registry)
         else:
             self._histograms[spec.name] = Histogram(
-                spec.name, spec.help, labels, registry=self.registry, buckets=spec.buckets or Histogram.DEFAULT_BUCKETS
+                spec.name,
+                spec.help,
+                labels,
+                registry=self.registry,
+                buckets=spec.buckets or Histogram.DEFAULT_BUCKETS,
             )
 
     def _check(self, spec: MetricSpec, values: tuple[str, ...]) -> None:

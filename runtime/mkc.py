@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from contracts.errors import InvalidSettings, ServiceError
@@ -23,12 +23,16 @@ class Command:
 COMMANDS: Final[dict[str, Command]] = {
     "tenant": Command("store.custody.cli_tenant", "add and list tenants"),
     "account": Command("store.custody.cli_account", "connect, disconnect and list accounts"),
-    "messages": Command("store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"),
+    "messages": Command(
+        "store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"
+    ),
     "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
     "ledger": Command("store.custody.cli_ledger", "balance what came in against what became of it"),
     "quarantine": Command("router.cli_quarantine", "list, show and replay what was set aside"),
     "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
-    "doctor": Command("store.custody.cli_doctor", "check versions, connections, topics and tables against the code"),
+    "doctor": Command(
+        "store.custody.cli_doctor", "check versions, connections, topics and tables against the code"
+    ),
 }
 
 

@@ -21,7 +21,11 @@ class ProcessSettings(BaseSettings):
     """Base of every process's settings. Sub-classes set `env_prefix` (`MKC_INGEST_` …) and add fields."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_nested_delimiter="__", hide_input_in_errors=True, validate_default=True
+        frozen=True,
+        extra="forbid",
+        env_nested_delimiter="__",
+        hide_input_in_errors=True,
+        validate_default=True,
     )
 
     kafka: str = "127.0.0.1:19092"
@@ -46,11 +50,10 @@ def load(settings: type[SettingsT]) -> SettingsT:
     """
     prefix = str(settings.model_config.get("env_prefix", ""))
     known = {f"{prefix}{name}".upper() for name in settings.model_fields}
-    for name in sorted(os.environ):
-        upper = name.upper()
-        if upper.startswith(prefix.upper()) and upper not in known:
-            if not any(upper.startswith(f"{variable}__") for variable in known):
-                raise InvalidSettings(f"{upper}: no such setting")
+    for upper in sorted(name.upper() for name in os.environ):
+        nested = any(upper.startswith(f"{variable}__") for variable in known)
+        if upper.startswith(prefix.upper()) and upper not in known and not nested:
+            raise InvalidSettings(f"{upper}: no such setting")
     try:
         return settings()
     except ValidationError as exc:

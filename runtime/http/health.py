@@ -67,4 +67,6 @@ class HealthServer:
         for compute in self.before_scrape:
             compute()
         self._metrics.gauge(PROCESS_READY).set(1 if self.ready() else 0)
-        return web.Response(body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(
+            body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )

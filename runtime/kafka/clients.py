@@ -28,7 +28,12 @@ class Producer:
     """An idempotent acks=all producer. `send` raises our errors; a sender task that died is replaced."""
 
     def __init__(
-        self, bootstrap: str, client_id: str, *, compression: str | None = None, tls: ssl.SSLContext | None = None
+        self,
+        bootstrap: str,
+        client_id: str,
+        *,
+        compression: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._arguments: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
@@ -97,13 +102,14 @@ class Producer:
             await self.rebuild()
         assert self._producer is not None
         try:
-            return await self._producer.send(
+            future: asyncio.Future[RecordMetadata] = await self._producer.send(
                 topic, value, key=key, headers=headers, partition=partition
             )
         except (MessageSizeTooLargeError, RecordTooLargeError) as exc:
             raise RecordTooLarge("the record is larger than the topic allows") from exc
         except KafkaError as exc:
             raise BrokerUnavailable("Kafka did not take the record") from exc
+        return future
 
 
 async def acknowledged(future: asyncio.Future[RecordMetadata]) -> RecordMetadata:

@@ -116,7 +116,11 @@ class TopicAdmin:
         try:
             present = await self.existing()
             names = [name for name in wanted if name in present]
-            described = {topic["topic"]: topic for topic in await self._client.describe_topics(names)} if names else {}
+            described = (
+                {topic["topic"]: topic for topic in await self._client.describe_topics(names)}
+                if names
+                else {}
+            )
             configs = await self._configs(names)
         except KafkaError as exc:
             raise BrokerUnavailable("topics cannot be described") from exc

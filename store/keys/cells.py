@@ -80,7 +80,9 @@ class CellBinding:
         return b"".join((self._prefix, subject.bytes, _U16.pack(generation), row.bytes))
 
 
-def encrypt_cell(dek: AESGCM, binding: CellBinding, subject: UUID, generation: int, row: UUID, plaintext: bytes) -> bytes:
+def encrypt_cell(
+    dek: AESGCM, binding: CellBinding, subject: UUID, generation: int, row: UUID, plaintext: bytes
+) -> bytes:
     """One encrypted column value."""
     nonce = os.urandom(12)
     return b"".join(
@@ -92,7 +94,9 @@ def encrypt_cell(dek: AESGCM, binding: CellBinding, subject: UUID, generation: i
     )
 
 
-def decrypt_cell(dek: AESGCM, binding: CellBinding, subject: UUID, generation: int, row: UUID, cell: bytes) -> bytes:
+def decrypt_cell(
+    dek: AESGCM, binding: CellBinding, subject: UUID, generation: int, row: UUID, cell: bytes
+) -> bytes:
     """Raises TamperedRecord if the cell was changed, or belongs to another tenant, column, subject, generation or row."""
     if len(cell) < CELL_OVERHEAD_BYTES or _HEAD.unpack_from(cell) != (CELL_VERSION, generation):
         raise TamperedRecord("not a cell of this generation")
