@@ -9,6 +9,7 @@ UV := $(or $(shell command -v uv),.local/bootstrap/bin/uv)
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 CODE := $(wildcard contracts deploy ingest router runtime store tests)
+# Named explicitly below: uv would otherwise fill whichever environment happens to be activated.
 INSTALLED := .venv/.installed
 PREPARED := .local/cache/.prepared
 MATRIX := 4.4.0:18 4.3.1:18 4.4.0:16 4.4.0:15
@@ -26,8 +27,8 @@ install: $(INSTALLED) $(PREPARED) ## Make .venv from requirements.lock and fetch
 
 $(INSTALLED): pyproject.toml requirements.lock | $(UV)
 	test -x $(PY) || $(UV) venv --quiet .venv
-	$(UV) pip sync --quiet --require-hashes requirements.lock
-	$(UV) pip install --quiet --no-deps --editable .
+	$(UV) pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
 	touch $@
 
 $(PREPARED): $(INSTALLED) deploy/local/kafka/pom.xml deploy/local/kafka/libs.sha256

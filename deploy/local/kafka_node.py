@@ -123,6 +123,15 @@ class KafkaNode(Node):
         return cluster_id_at(self.bootstrap, timeout_s) == self._cluster_id()
 
 
+def new_cluster_id() -> str:
+    """Sixteen random bytes as Kafka writes them."""
+    while True:
+        cluster_id = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
+        # One in 64 would begin like an option, which the format command then refuses.
+        if not cluster_id.startswith("-"):
+            return cluster_id
+
+
 def archive_path(cache: Path, version: str) -> Path:
     """Where the class archive for this Kafka on this Java lies; another Java would silently ignore it."""
     binary = java()

@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.errors import LocalStackError
 from deploy.local.kafka_libs import DEFAULT_VERSION, ensure_libs
+from deploy.local.kafka_node import new_cluster_id
 from deploy.local.postgres_binaries import outside_folder, server_user
 from deploy.local.postgres_node import PostgresNode
 from deploy.local.process import NodeRecord, ProcessIdentity
@@ -308,6 +309,12 @@ def test_a_jar_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
     (libs / jars[0].name).write_bytes(jars[0].read_bytes() + b"\0")
     with pytest.raises(LocalStackError, match="are not the ones locked"):
         ensure_libs(tmp_path, DEFAULT_VERSION)
+
+
+def test_a_cluster_id_never_looks_like_an_option() -> None:
+    assert not [
+        cluster_id for cluster_id in (new_cluster_id() for _ in range(2000)) if cluster_id.startswith("-")
+    ]
 
 
 def test_missing_java_is_one_line_with_the_package_to_install(
