@@ -1,0 +1,180 @@
+"""Control: only pinned signers are heard, under the record's own id, and the view says what the last record said."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from contracts.control import (
+    SIGNATURE,
+    SIGNED_BY,
+    AccountId,
+    AccountRecord,
+    Consent,
+    ControlView,
+    IdKind,
+    SignerRecord,
+    TenantRecord,
+    TransportKeyRecord,
+    app_scoped_user_hash,
+    encode,
+    pinned_signers,
+    tenant_recipient,
+)
+from contracts.errors import TamperedRecord
+from contracts.hybrid import HybridPrivateKey
+from contracts.signing import Right, Signer
+
+CUSTODIAN = Signer.from_bytes("custodian", os.urandom(32))
+STRANGER = Signer.from_bytes("stranger", os.urandom(32))
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+TENANT = uuid4()
+
+
+def view() -> ControlView:
+    return ControlView(pinned_signers({"custodian": b64encode(CUSTODIAN.public_raw).decode()}))
+
+
+def account(state: str = "connected", page: str = "10") -> AccountRecord:
+    return AccountRecord.model_validate(
+        {
+            "account": uuid4(),
+            "tenant": TENANT,
+            "product": "messenger",
+            "ids": [{"kind": "page", "value": page}],
+            "consent": {"state": "active", "since": NOW, "scopes": ["messaging"], "proof_ref": uuid4()},
+            "state": state,
+        }
+    )
+
+
+def test_a_record_of_a_pinned_signer_is_applied() -> None:
+    seen = view()
+    record = TenantRecord(
+        tenant=TENANT, state="ready", slot="abcdefgh23", partitions=1, schema_name="t_abcdefgh"
+    )
+    seen.apply(*encode(record, CUSTODIAN))
+    assert seen.tenants[TENANT] == record
+
+
+def test_a_stranger_a_changed_value_another_key_or_name_is_refused_and_the_view_stays() -> None:
+    record = TenantRecord(
+        tenant=TENANT, state="ready", slot="abcdefgh23", partitions=1, schema_name="t_abcdefgh"
+    )
+    key, value, headers = encode(record, CUSTODIAN)
+    seen = view()
+    for given in (
+        encode(record, STRANGER),
+        (key, value.replace(b"ready", b"pause"), headers),
+        (key + b"x", value, headers),
+        (key, value, [pair for pair in headers if pair[0] != SIGNATURE]),
+        (key, value, [(SIGNED_BY, b"stranger"), headers[1]]),
+        (key, b"", headers),
+    ):
+        with pytest.raises(TamperedRecord):
+            seen.apply(*given)
+    assert not seen.tenants
+
+
+def test_a_record_signed_for_one_id_cannot_stand_under_another() -> None:
+    first = TenantRecord(
+        tenant=TENANT, state="ready", slot="abcdefgh23", partitions=1, schema_name="t_abcdefgh"
+    )
+    _, value, headers = encode(first, CUSTODIAN)
+    with pytest.raises(TamperedRecord):
+        view().apply(f"tenant/{uuid4()}".encode(), value, headers)
+
+
+def test_no_control_record_can_replace_a_pinned_signer() -> None:
+    seen = view()
+    record = SignerRecord(
+        name="custodian", public_key=b64encode(STRANGER.public_raw), may=frozenset({Right.SIGN_CONTROL})
+    )
+    seen.apply(*encode(record, CUSTODIAN))
+    assert seen.signers["custodian"].public_raw == CUSTODIAN.public_raw
+
+
+def test_a_signer_introduced_by_control_may_not_sign_control() -> None:
+    seen = view()
+    seen.apply(
+        *encode(
+            SignerRecord(
+                name="stranger",
+                public_key=b64encode(STRANGER.public_raw),
+                may=frozenset({Right.SIGN_CONTROL}),
+            ),
+            CUSTODIAN,
+        )
+    )
+    record = TenantRecord(
+        tenant=TENANT, state="ready", slot="abcdefgh23", partitions=1, schema_name="t_abcdefgh"
+    )
+    with pytest.raises(TamperedRecord):
+        seen.apply(*encode(record, STRANGER))
+
+
+def test_accounts_are_found_by_each_id_while_connected() -> None:
+    seen = view()
+    one = account()
+    seen.apply(*encode(one, CUSTODIAN))
+    assert seen.accounts_named(IdKind.PAGE, "10") == (one,)
+    assert seen.accounts_named(IdKind.INSTAGRAM, "10") == ()
+    seen.apply(*encode(one.model_copy(update={"state": "disconnected"}), CUSTODIAN))
+    assert seen.accounts_named(IdKind.PAGE, "10") == ()
+
+
+def test_two_accounts_that_claim_one_id_are_both_shown() -> None:
+    seen = view()
+    one, two = account(), account()
+    seen.apply(*encode(one, CUSTODIAN))
+    seen.apply(*encode(two, CUSTODIAN))
+    assert set(seen.accounts_named(IdKind.PAGE, "10")) == {one, two}
+
+
+def test_the_sealing_key_is_the_youngest_active_and_fails_closed_past_its_end() -> None:
+    seen = view()
+    old, young = HybridPrivateKey.generate().public, HybridPrivateKey.generate().public
+    for public, start in ((old, NOW - timedelta(days=1)), (young, NOW + timedelta(days=1))):
+        seen.apply(
+            *encode(
+                TransportKeyRecord(
+                    recipient=tenant_recipient(TENANT),
+                    public_key=b64encode(public.raw),
+                    active_from=start,
+                    seal_until=start + timedelta(days=3),
+                ),
+                CUSTODIAN,
+            )
+        )
+    recipient = tenant_recipient(TENANT)
+
+    def key_at(days: float) -> bytes | None:
+        chosen = seen.sealing_key(recipient, NOW + timedelta(days=days))
+        return chosen[0].key_id if chosen else None
+
+    assert key_at(-2) is None
+    assert key_at(0) == old.key_id
+    assert key_at(1.5) == young.key_id
+    assert key_at(4) is None
+
+
+def test_an_app_scoped_id_stands_only_as_a_keyed_hash() -> None:
+    key = os.urandom(32)
+    hashed = app_scoped_user_hash(key, "demo", "1234567890")
+    assert "1234567890" not in hashed
+    assert hashed != app_scoped_user_hash(os.urandom(32), "demo", "1234567890")
+    assert hashed != app_scoped_user_hash(key, "other", "1234567890")
+
+
+def test_consent_and_ids_survive_the_wire() -> None:
+    one = account()
+    seen = view()
+    seen.apply(*encode(one, CUSTODIAN))
+    stored = seen.accounts[one.account]
+    assert stored.ids == (AccountId(kind=IdKind.PAGE, value="10"),)
+    assert isinstance(stored.consent, Consent)
+    assert stored.consent.since == NOW
