@@ -1,0 +1,46 @@
+"""Makes the keys of the local processes: signing keys, their public halves, and the folders of secrets.
+
+Each process gets a folder that only its own user may enter; what others must know of it lies in `public`. Must never
+replace a key that exists: records signed with it are still on the topics.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from pathlib import Path
+from typing import Final
+
+from contracts.signing import Signer
+from runtime.files import SecretFolder, write_atomic
+
+PROCESSES: Final = ("ingest", "router", "store", "custodian", "operator")
+CONTROL_SIGNERS: Final = ("custodian", "operator")
+SECRET_FOLDERS: Final = ("router", "store", "erasure")
+SIGNING_KEY: Final = "signing.key"
+
+
+def make_identities(keys: Path) -> None:
+    """Make what is missing under `keys` (`.local/keys`): `<process>/signing.key` (32 random bytes, 0600),
+    `public/<process>.pub` (base64), `public/control_signers.json`, and `<process>/secrets`. Idempotent.
+    """
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    public = keys / "public"
+    public.mkdir(mode=0o755, exist_ok=True)
+    encoded: dict[str, str] = {}
+    for process in PROCESSES:
+        raw = SecretFolder(keys / process).put_if_absent(SIGNING_KEY, os.urandom(32))
+        encoded[process] = b64encode(Signer.from_bytes(process, raw).public_raw).decode()
+        _publish(public / f"{process}.pub", encoded[process] + "\n")
+    signers = {name: encoded[name] for name in CONTROL_SIGNERS}
+    _publish(public / "control_signers.json", json.dumps(signers, indent=2) + "\n")
+    for process in SECRET_FOLDERS:
+        (keys / process).mkdir(mode=0o700, exist_ok=True)
+        SecretFolder(keys / process / "secrets")
+
+
+def _publish(path: Path, text: str) -> None:
+    # Unchanged files stay untouched: processes watch them.
+    if not path.is_file() or path.read_text() != text:
+        write_atomic(path, text.encode(), mode=0o644)
