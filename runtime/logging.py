@@ -29,6 +29,8 @@ ALLOWED_KEYS: Final = frozenset(
     }
 )  # fmt: skip
 
+_REPEAT_S: Final = 10.0
+
 dropped_keys: dict[str, int] = {}
 """How often each key outside the list was dropped, by key name."""
 
@@ -71,10 +73,23 @@ def _render(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
 
 
 class _LibraryHandler(logging.Handler):
-    """Library log records as one line each: logger, level and exception type; their text may carry data."""
+    """Library log records: logger, place and exception type; their text may carry data.
+
+    A library that repeats itself (a client without a broker) is one line in ten seconds for each place, with a count.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        line: dict[str, object] = {"logger": record.name, "code": f"{record.module}:{record.lineno}"}
+        place = (record.name, f"{record.module}:{record.lineno}")
+        last, held = self._seen.get(place, (-_REPEAT_S, 0))
+        if record.created - last < _REPEAT_S:
+            self._seen[place] = (last, held + 1)
+            return
+        self._seen[place] = (record.created, 0)
+        line: dict[str, object] = {"logger": record.name, "code": place[1], "count": held + 1}
         if record.exc_info and record.exc_info[1] is not None:
             line.update(type=type(record.exc_info[1]).__name__)
         structlog.get_logger().log(max(record.levelno, logging.WARNING), "library.reported", **line)
