@@ -263,13 +263,19 @@ class _Watchdog:
 
 
 def _in_parallel(actions: list[Callable[[], None]]) -> None:
-    """Run all to their end, then raise the first error: no action is left half-done behind our back."""
+    """Run all to their end, then raise what failed: no action is left half-done behind our back."""
     if not actions:
         return
     with concurrent.futures.ThreadPoolExecutor(len(actions)) as pool:
         futures = [pool.submit(action) for action in actions]
-    for future in futures:
-        future.result()
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    refusals = [str(error) for error in errors if isinstance(error, LocalStackError)]
+    if errors and len(refusals) == len(errors):
+        # All at once, so that a person does not repair them one by one.
+        raise LocalStackError("\n".join(refusals)) from errors[0]
+    for error in errors:
+        if not isinstance(error, LocalStackError):
+            raise error
 
 
 def _port_base_from_environment() -> int:

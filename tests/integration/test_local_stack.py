@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -32,7 +33,10 @@ CANARY = "canary-7f3a"
 
 def free_port_base() -> int:
     """A base whose ports nobody listens on, away from the default one and below the ephemeral ports."""
-    for base in range(23_000, 32_000, 400):
+    bases = list(range(23_000, 32_000, 400))
+    # In random order, so that two runs at the same time on one machine hardly ever choose the same.
+    random.shuffle(bases)
+    for base in bases:
         try:
             for port in (base + 2, base + 3, base + 342):
                 with socket.socket() as probe:
