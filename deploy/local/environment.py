@@ -1,0 +1,68 @@
+"""The settings of each process on this machine, as environment variables: paths, ports and addresses, no secret itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.kafka.topics import TopicSettings
+
+DEMO_APP: Final = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the settings are made of. `logins`: database login to DSN."""
+
+    keys: Path
+    kafka: str
+    logins: Mapping[str, str]
+    receiver_port: int
+    health_ports: Mapping[str, int]
+    topics: TopicSettings
+
+
+def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
+    """Each process's variables, by process."""
+    keys, public = needs.keys, needs.keys / "public"
+    shared = {
+        process: {
+            f"MKC_{process.upper()}_KAFKA": needs.kafka,
+            f"MKC_{process.upper()}_HEALTH_PORT": str(port),
+            f"MKC_{process.upper()}_SIGNING_KEY_FILE": str(keys / process / "signing.key"),
+        }
+        for process, port in needs.health_ports.items()
+    }
+    signers = str(public / "control_signers.json")
+    return {
+        "ingest": shared["ingest"]
+        | {
+            "MKC_INGEST_PORT": str(needs.receiver_port),
+            "MKC_INGEST_APPS_FILE": str(keys / "ingest" / "apps.json"),
+            "MKC_INGEST_RAW_KEYS_FILE": str(public / "raw_keys.json"),
+            "MKC_INGEST_ROUTER_PUBLIC_KEY_FILE": str(public / "router.pub"),
+        },
+        "router": shared["router"]
+        | {
+            "MKC_ROUTER_CONTROL_SIGNERS_FILE": signers,
+            "MKC_ROUTER_SECRETS_DIR": str(keys / "router" / "secrets"),
+            "MKC_ROUTER_RAW_KEYS_FILE": str(public / "raw_keys.json"),
+        },
+        "store": shared["store"]
+        | {
+            "MKC_STORE_CONTROL_SIGNERS_FILE": signers,
+            "MKC_STORE_SECRETS_DIR": str(keys / "store" / "secrets"),
+            "MKC_STORE_DATABASE": needs.logins["mk_store"],
+        },
+        "custodian": shared["custodian"]
+        | {
+            "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE": signers,
+            "MKC_CUSTODIAN_KEYS_DIR": str(keys),
+            "MKC_CUSTODIAN_DATABASE": needs.logins["mk_custodian"],
+        },
+    }
+
+
+def operator_environment(needs: Needs) -> dict[str, str]:
+    """The variables with which `mkc` works in this checkout."""
+    return {}

@@ -1,0 +1,239 @@
+"""The service on this machine: keys, topics, database and the four processes of one root, each its own OS process.
+
+Everything they need is made once and kept; a second start on the same root goes on with the same tenants and rows.
+Must never start or stop Kafka or Postgres: `deploy.local.stack` does.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import json
+import secrets
+import signal
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from contracts.topics import STATIC_TOPICS
+from deploy.local.database import prepare_database
+from deploy.local.environment import DEMO_APP, Needs, operator_environment, process_environments
+from deploy.local.identities import make_identities
+from deploy.local.service_node import ServiceNode
+from deploy.local.stack import Endpoints
+from runtime.files import write_atomic
+from runtime.kafka.topics import TopicAdmin, TopicSettings
+from store.migrate import migrate
+
+MODULES: Final = {"custodian": "store.custody", "router": "router", "store": "store", "ingest": "ingest"}
+"""Process to Python module, in the order in which they come up."""
+STOP_ORDER: Final = ("ingest", "router", "store", "custodian")
+_RECEIVER_OFFSET: Final = -1010
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The receiver's public port and each process's health port."""
+
+    receiver: int
+    health: Mapping[str, int]
+
+    @classmethod
+    def from_base(cls, port_base: int) -> "Ports":
+        """19090 gives the receiver 18080 and health 18081 to 18084 (ingest, router, store, custodian)."""
+        receiver = port_base + _RECEIVER_OFFSET
+        return cls(receiver, {name: receiver + 1 + at for at, name in enumerate(STOP_ORDER)})
+
+
+class Service:
+    """The four processes of one root. Synchronous, also inside a running event loop (which it then blocks)."""
+
+    def __init__(
+        self,
+        root: Path,
+        endpoints: Endpoints,
+        ports: Ports,
+        *,
+        database: str = "mkc",
+        topics: TopicSettings | None = None,
+        run_dir: Path | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> None:
+        """Describe it; nothing is touched before `prepare`.
+
+        Args:
+            root: folder of the keys (`keys/`) and of logs and pid files (`run/`).
+            database: name of the database in the Postgres of `endpoints`.
+            topics: shortened retention and segments, for tests.
+            run_dir: where logs and pid files go, if not `root/run`.
+            overrides: settings of any process, by full variable name.
+        """
+        self.root = root.absolute()
+        self.endpoints = endpoints
+        self.ports = ports
+        self.database = database
+        self.topics = topics or TopicSettings()
+        self.run_dir = (run_dir or self.root / "run").absolute()
+        self.keys = self.root / "keys"
+        self._overrides = dict(overrides or {})
+        self._nodes: dict[str, ServiceNode] = {}
+        self._logins: dict[str, str] = {}
+
+    # Preparation: the three parts need nothing of each other and may run in parallel.
+
+    def prepare(self) -> None:
+        """Keys, topics, database and migrations, then the settings of every process."""
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            parts = [
+                pool.submit(part) for part in (self.prepare_keys, self.prepare_topics, self.prepare_database)
+            ]
+        for part in parts:
+            part.result()
+        self.settle()
+
+    def prepare_keys(self) -> None:
+        """Identities of the processes, and the demo app with its secrets: made once, kept for ever after."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        make_identities(self.keys)
+        make_app(self.keys / "ingest", DEMO_APP)
+
+    def prepare_topics(self) -> None:
+        """The declared topics that every installation has."""
+
+        async def create() -> None:
+            async with TopicAdmin(self.endpoints.kafka, self.topics) as admin:
+                await admin.ensure(STATIC_TOPICS)
+
+        in_own_loop(create())
+
+    def prepare_database(self) -> None:
+        """The database with its roles, migrated."""
+        self._logins = prepare_database(self.endpoints.postgres, self.database)
+        in_own_loop(migrate(self._logins["mk_custodian"]))
+
+    def settle(self) -> None:
+        """Lay down the settings of all processes and, for `mkc`, of the operator. Needs the three parts above."""
+        needs = Needs(
+            keys=self.keys,
+            kafka=self.endpoints.kafka,
+            logins=self._logins,
+            receiver_port=self.ports.receiver,
+            health_ports=self.ports.health,
+            topics=self.topics,
+        )
+        environments = process_environments(needs)
+        for name, value in self._overrides.items():
+            for process, environment in environments.items():
+                if name.startswith(f"MKC_{process.upper()}_"):
+                    environment[name] = value
+        self._nodes = {
+            name: ServiceNode(
+                name,
+                module,
+                self.run_dir,
+                environments[name],
+                health_port=self.ports.health[name],
+                ports=(self.ports.receiver,) if name == "ingest" else (),
+            )
+            for name, module in MODULES.items()
+        }
+        lines = "".join(f"{name}={value}\n" for name, value in sorted(operator_environment(needs).items()))
+        write_atomic(self.env_file, lines.encode())
+
+    # Running.
+
+    def start(self, names: Iterable[str] = MODULES) -> None:
+        """Start these processes in parallel and return when all are ready.
+
+        Raises:
+            LocalStackError: one ended or did not become ready; the text says which and why.
+        """
+        wanted = [self.node(name) for name in names]
+        with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:
+            started = [pool.submit(node.start) for node in wanted]
+        failures = [error for future in started if (error := future.exception()) is not None]
+        if failures:
+            self.stop()
+            raise failures[0]
+
+    def stop(self) -> None:
+        """Drain and stop all: the receiver first, so that nothing new arrives behind those that drain after it."""
+        for name in STOP_ORDER:
+            if name in self._nodes:
+                self._nodes[name].stop()
+
+    def node(self, name: str) -> ServiceNode:
+        """The process of that name. KeyError before `settle`."""
+        return self._nodes[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL."""
+        self.node(name).kill()
+
+    def restart(self, name: str) -> None:
+        """Stop in order if it runs, then start and wait until it is ready."""
+        self.node(name).stop()
+        self.node(name).start()
+
+    def pause(self, name: str) -> None:
+        """SIGSTOP."""
+        self.node(name).pause()
+
+    def resume(self, name: str) -> None:
+        """SIGCONT."""
+        self.node(name).resume()
+
+    def pid(self, name: str) -> int:
+        """The process id. LocalStackError if it does not run."""
+        return self.node(name).pid
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """Samples of the process's metrics page."""
+        return self.node(name).metrics()
+
+    @property
+    def env_file(self) -> Path:
+        """The settings with which `mkc` works on this service."""
+        return self.run_dir / "mkc.env"
+
+    @property
+    def receiver_url(self) -> str:
+        """Where the demo app's webhooks go."""
+        return f"http://127.0.0.1:{self.ports.receiver}/webhooks/meta/{DEMO_APP}"
+
+    def app_secret(self) -> bytes:
+        """The secret with which Meta would sign for the demo app."""
+        return (self.keys / "ingest" / f"{DEMO_APP}.secret").read_bytes().strip()
+
+
+def make_app(folder: Path, app: str) -> None:
+    """`apps.json` with one app and random secrets in files of their own (0600), unless they exist."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in (f"{app}.secret", f"{app}.verify"):
+        if not (folder / name).exists():
+            write_atomic(folder / name, secrets.token_hex(16).encode())
+    if not (folder / "apps.json").exists():
+        entry = {"secrets": [{"id": "meta-1", "file": f"{app}.secret"}], "verify_token_file": f"{app}.verify"}
+        write_atomic(folder / "apps.json", json.dumps({"apps": {app: entry}}, indent=2).encode())
+
+
+def in_own_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in a thread of its own: the caller may be inside a running loop."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+@contextlib.contextmanager
+def interrupted_by_signals() -> Any:
+    """SIGTERM as KeyboardInterrupt, so that one way out stops everything."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
