@@ -1,0 +1,1 @@
+"""The events that the service hands on: one module per family, one registry. DESIGN.md section 5."""

@@ -1,0 +1,173 @@
+"""From a place in a delivery to an item: the shared half of every event's `data`, and the fall-back to `unknown.received`.
+
+A typed part that does not fit its model is no reason to lose or quarantine the item: it is carried as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from contracts.events.registry import EVENT_TYPES, UNKNOWN
+from router.split.identity import NOBODY, Person
+from router.split.item import AccountKey, Direction, Item
+from router.split.reading import Json, as_word, content_hash
+
+_PARTS: Final = {
+    name: (kind.part, kind.part_model.__pydantic_validator__.validate_python)
+    for name, kind in EVENT_TYPES.items()
+    if kind.part is not None and kind.part_model is not None
+}
+
+
+@dataclass(slots=True)
+class Entry:
+    """One `entry` of a delivery: what every item in it shares."""
+
+    provider_object: str
+    id: str | None
+    time: object
+    head: Json
+    """`id`, `time` and `uid` as they arrived."""
+    object_word: str
+    left_over: dict[str, Any]
+    """Scalars of the body and the entry that nothing reads: the first item carries them."""
+
+    def envelope(self, channel: str, field: str) -> dict[str, Any]:
+        """A new envelope for one item. The objects inside are shared: never changed."""
+        envelope = {"object": self.object_word, "entry": self.head, "channel": channel, "field": field}
+        if self.left_over:
+            envelope["left_over"], self.left_over = self.left_over, {}
+        return envelope
+
+
+@dataclass(slots=True)
+class Place:
+    """Where an item stands, with the fragment and what surrounds it."""
+
+    path: str
+    provider_object: str
+    account: AccountKey | None
+    account_data: Json | None
+    entry_time: object
+    field: str
+    fragment: Json
+    envelope: dict[str, Any]
+    collection: str | None = None
+
+
+def account_data(account: AccountKey | None) -> Json | None:
+    """The account as `data` names it."""
+    if account is None:
+        return None
+    data = {"kind": account.kind.value, "id": account.value}
+    if account.waba is not None:
+        data["waba"] = account.waba
+    return data
+
+
+def compose(
+    place: Place,
+    event_type: str,
+    part: Mapping[str, Any],
+    *,
+    person: Person,
+    direction: Direction,
+    occurred_at_ms: int | None,
+    native_id: str | None,
+    discriminator: tuple[str, ...] = (),
+    message_id: str | None = None,
+    conversation: str | None = None,
+) -> Item:
+    """A typed item; or an unknown one if `part` does not fit. `conversation`: the group, else it is the person's.
+
+    Without an id of Meta's own the content takes its place in the discriminator, and `entry.time` joins only if there is
+    no own time and no person either (DESIGN.md section 5).
+    """
+    name, validate = _PARTS[event_type]
+    try:
+        validate(part)
+    except ValidationError:
+        return unknown(
+            place,
+            person=person,
+            direction=direction,
+            occurred_at_ms=occurred_at_ms,
+            native_id=native_id,
+            message_id=message_id,
+            conversation=conversation,
+        )
+    if native_id is None:
+        if not discriminator:
+            discriminator = (content_hash(place.fragment),)
+        if occurred_at_ms is None and not person.aliases:
+            discriminator += (as_word(place.entry_time),)
+    return Item(
+        place.path,
+        place.provider_object,
+        event_type,
+        place.account,
+        direction,
+        occurred_at_ms,
+        native_id,
+        discriminator,
+        person.aliases,
+        conversation or person.conversation,
+        message_id,
+        {
+            "direction": direction,
+            "account": place.account_data,
+            "person": person.data,
+            name: part,
+            "fragment": place.fragment,
+            "envelope": place.envelope,
+        },
+    )
+
+
+def unknown(
+    place: Place,
+    *,
+    person: Person = NOBODY,
+    direction: Direction = "system",
+    occurred_at_ms: int | None = None,
+    native_id: str | None = None,
+    message_id: str | None = None,
+    conversation: str | None = None,
+    within: object = None,
+) -> Item:
+    """An item that has no typed event. Its content is always part of its identity (META.md section 12, last row).
+
+    `within`: what else makes it distinct, for a fragment that is one of several inside something larger.
+    """
+    discriminator: tuple[str, ...] = (place.field, place.collection or "", content_hash(place.fragment))
+    if within is not None:
+        discriminator += (content_hash(within),)
+    if occurred_at_ms is None and native_id is None and not person.aliases:
+        discriminator += (as_word(place.entry_time),)
+    return Item(
+        place.path,
+        place.provider_object,
+        UNKNOWN,
+        place.account,
+        direction,
+        occurred_at_ms,
+        native_id,
+        discriminator,
+        person.aliases,
+        conversation or person.conversation,
+        message_id,
+        {
+            "direction": direction,
+            "account": place.account_data,
+            "person": person.data,
+            "provider_object": place.provider_object,
+            "field": place.field,
+            "collection": place.collection,
+            "fragment": place.fragment,
+            "envelope": place.envelope,
+        },
+    )

@@ -1,0 +1,173 @@
+"""Splitting one delivery into its items. Pure: no I/O, clock, randomness or logger, so splitting again gives the same.
+
+Total: every leaf of the body is in some item or inside a part that was set aside. Linear in the size of the body.
+META.md section 5, DESIGN.md section 4.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from contracts.control import IdKind
+from contracts.errors import ContractViolation, NotJson
+from router.split.account import account_change
+from router.split.compose import Entry, Place, account_data, unknown
+from router.split.guard import Parts
+from router.split.instagram import instagram_change
+from router.split.item import AccountKey, BadItem, Item
+from router.split.json_body import parse, to_json
+from router.split.messaging import field_of, messaging_item, names_account
+from router.split.page import page_change
+from router.split.reading import Json, as_id, as_text
+from router.split.whatsapp import whatsapp_change
+
+UNKNOWN_OBJECT: Final = "unknown_object"
+
+_ACCOUNT_KINDS: Final = {
+    "page": IdKind.PAGE,
+    "instagram": IdKind.INSTAGRAM,
+    "whatsapp_business_account": IdKind.WABA,
+    "permissions": IdKind.APP_SCOPED_USER,
+    "user": IdKind.APP_SCOPED_USER,
+}
+_LISTS: Final = ("messaging", "standby", "changes")
+_HEAD: Final = ("id", "uid", "time")
+_SHALLOW: Final = 200
+
+
+def split(body: bytes) -> list[Item | BadItem]:
+    """All items of one delivery, in its order. Never raises: what cannot be read comes back as a bad item."""
+    try:
+        delivery = parse(body)
+    except NotJson:
+        return [BadItem("", NotJson.code)]
+    if not isinstance(delivery, dict):
+        return [BadItem("", ContractViolation.code)]
+    word = delivery.get("object")
+    if not isinstance(word, str):
+        return [BadItem("", ContractViolation.code)]
+    provider_object = word.lower()
+    if provider_object not in _ACCOUNT_KINDS:
+        return [BadItem("", UNKNOWN_OBJECT)]
+    entries = delivery.get("entry")
+    if not isinstance(entries, list) or not entries:
+        return [BadItem("", ContractViolation.code)]
+    parts = Parts(_is_too_deep(body, delivery))
+    scalars = _around(parts, delivery, single=len(entries) == 1)
+    for index, raw in enumerate(entries):
+        path = f"entry[{index}]"
+        if isinstance(raw, dict):
+            parts.walk(path, None, _split_entry, provider_object, word, path, raw, scalars)
+        else:
+            parts.bad(path)
+    return parts.found
+
+
+def _is_too_deep(body: bytes, delivery: Json) -> bool:
+    """Whether the body nests deeper than can be written again. Most bodies have fewer brackets than that."""
+    if body.count(b"{") + body.count(b"[") < _SHALLOW:
+        return False
+    try:
+        to_json(delivery)
+    except (TypeError, RecursionError):
+        return True
+    return False
+
+
+def _around(parts: Parts, delivery: Json, *, single: bool) -> dict[str, Any]:
+    """What stands beside `object` and `entry`: it goes with the first item of each entry.
+
+    A list or object could be about any of several accounts, so no account gets it: it is set aside.
+    """
+    around = {}
+    for name, value in delivery.items():
+        if name in ("object", "entry"):
+            continue
+        if single or not isinstance(value, (list, dict)):
+            around[name] = value
+        else:
+            parts.bad(name)
+    return around
+
+
+def _split_entry(
+    parts: Parts, provider_object: str, word: str, path: str, raw: Json, scalars: dict[str, Any]
+) -> None:
+    identifier = as_id(raw.get("id"))
+    if provider_object in ("permissions", "user"):
+        identifier = as_id(raw.get("uid")) or identifier
+    head = {name: raw[name] for name in _HEAD if name in raw}
+    entry = Entry(provider_object, identifier, raw.get("time"), head, word, dict(scalars))
+    account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
+    begun_with = len(parts.found)
+    extra = []
+    for name, value in raw.items():
+        if name in head or name in _LISTS:
+            continue
+        if isinstance(value, (list, dict)):
+            extra.append((name, value))
+        else:
+            entry.left_over[name] = value
+    for name in _LISTS:
+        if name not in raw:
+            continue
+        elements = raw[name]
+        if not isinstance(elements, list):
+            parts.bad(f"{path}.{name}", account)
+            continue
+        for index, element in enumerate(elements):
+            where = f"{path}.{name}[{index}]"
+            if not isinstance(element, dict):
+                parts.bad(where, account)
+            elif name == "changes" and provider_object == "whatsapp_business_account":
+                parts.walk(where, account, whatsapp_change, entry, where, element)
+            else:
+                parts.add(where, account, _item, entry, name, where, element, account)
+    for name, value in extra:  # `changed_fields`, or a list nobody knows yet.
+        where = f"{path}.{name}"
+        parts.add(where, account, _unknown_part, entry, where, name, value, account)
+    if entry.left_over or len(parts.found) == begun_with:  # Nothing was there to carry it.
+        parts.bad(path, account)
+
+
+def _item(entry: Entry, channel: str, path: str, raw: Json, account: AccountKey | None) -> Item:
+    """One element of `messaging`, `standby` or `changes` that is one item."""
+    changed = channel == "changes"
+    field = as_text(raw.get("field")) or "" if changed else field_of(raw)
+    if account is None and not changed and entry.provider_object in ("page", "instagram"):
+        named = names_account(raw)
+        account = AccountKey(_ACCOUNT_KINDS[entry.provider_object], named) if named is not None else None
+    place = Place(
+        path,
+        entry.provider_object,
+        account,
+        account_data(account),
+        entry.time,
+        field,
+        raw,
+        entry.envelope(channel, field),
+    )
+    own = account.value if account is not None else None
+    match entry.provider_object:
+        case "page":
+            return page_change(place, raw, own) if changed else messaging_item(place, raw, own)
+        case "instagram":
+            return instagram_change(place, raw, own) if changed else messaging_item(place, raw, own)
+        case "permissions" | "user":
+            return account_change(place)
+        case _:
+            return unknown(place)
+
+
+def _unknown_part(entry: Entry, path: str, name: str, value: object, account: AccountKey | None) -> Item:
+    place = Place(
+        path,
+        entry.provider_object,
+        account,
+        account_data(account),
+        entry.time,
+        name,
+        {name: value},
+        entry.envelope("entry", name),
+    )
+    return unknown(place)

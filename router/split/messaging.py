@@ -1,0 +1,237 @@
+"""The items of `messaging[]` and `standby[]`, the same for Pages and Instagram accounts. META.md section 6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from contracts.pseudonyms import Domain
+from router.split.compose import Place, compose, unknown
+from router.split.identity import Person, person_by
+from router.split.item import Direction, Item
+from router.split.reading import NOTHING, Json, as_id, as_list, as_object, as_text, as_word, content_hash
+from router.split.times import time_ms
+
+_PARTIES: Final = frozenset({"sender", "recipient", "timestamp"})
+_DOMAINS: Final = {"page": Domain.PSID, "instagram": Domain.IGSID}
+
+
+def names_account(raw: Json) -> str | None:
+    """The account's id where the entry has none: the recipient, or the sender of an echo. META.md section 5.2."""
+    party = "sender" if as_object(raw.get("message")).get("is_echo") is True else "recipient"
+    return as_id(as_object(raw.get(party)).get("id"))
+
+
+def messaging_item(place: Place, raw: Json, own: str | None) -> Item:
+    """One item. `raw`: the object with `sender` and `recipient`; `own`: the account's id."""
+    for kind, build in _KINDS:
+        part = raw.get(kind)
+        if isinstance(part, dict):
+            item = build(place, raw, part, _parties(place, raw, own))
+            if item is not None:
+                return item
+    person, direction = _parties(place, raw, own)
+    return unknown(place, person=person, direction=direction, occurred_at_ms=time_ms(raw.get("timestamp")))
+
+
+def field_of(raw: Json) -> str:
+    """The key that says what kind of item it is; empty if there is none."""
+    for kind, _ in _KINDS:
+        if kind in raw:
+            return kind
+    return next((name for name in raw if name not in _PARTIES), "")
+
+
+def _parties(place: Place, raw: Json, own: str | None) -> tuple[Person, Direction]:
+    """The customer, and who acted. An echo swaps the parties; so does a read or reaction of the account's own."""
+    sender = as_id(as_object(raw.get("sender")).get("id"))
+    recipient = as_id(as_object(raw.get("recipient")).get("id"))
+    outbound = as_object(raw.get("message")).get("is_echo") is True or (
+        sender is not None and sender == own and recipient not in (None, own)
+    )
+    domain = _DOMAINS[place.provider_object]
+    person = person_by(domain, recipient if outbound else sender, own=own)
+    if outbound:
+        return person, "outbound"
+    return person, "system" if sender is None else "inbound"
+
+
+Parties = tuple[Person, Direction]
+
+
+def _message(place: Place, raw: Json, message: Json, parties: Parties) -> Item | None:
+    person, direction = parties
+    mid = as_id(message.get("mid"))
+    occurred_at_ms = time_ms(raw.get("timestamp"))
+    if message.get("is_deleted") is True:
+        return compose(
+            place,
+            "message.unsent",
+            {"message_id": mid},
+            person=person,
+            direction=direction,
+            occurred_at_ms=occurred_at_ms,
+            native_id=mid,
+            message_id=mid,
+        )
+    outbound = direction == "outbound"
+    quick_reply = message.get("quick_reply")
+    attachments = [
+        _attachment(each) for each in as_list(message.get("attachments")) if isinstance(each, dict)
+    ]
+    part: dict[str, Any] = {
+        "id": mid,
+        "type": _message_type(message),
+        "text": as_text(message.get("text")),
+        "attachments": attachments,
+        "reply_to": as_id(as_object(message.get("reply_to")).get("mid")),
+    }
+    if quick_reply is not None:
+        part["payload"] = as_text(as_object(quick_reply).get("payload"))
+    return compose(
+        place,
+        "message.sent" if outbound else "message.received",
+        part,
+        person=person,
+        direction="outbound" if outbound else "inbound",
+        occurred_at_ms=occurred_at_ms,
+        native_id=mid,
+        message_id=mid,
+    )
+
+
+def _message_type(message: Json) -> str:
+    if message.get("is_unsupported") is True:
+        return "unsupported"
+    if "quick_reply" in message:
+        return "quick_reply"
+    if "text" in message:
+        return "text"
+    return "attachment" if as_list(message.get("attachments")) else "unsupported"
+
+
+def _attachment(raw: Json) -> dict[str, str | None]:
+    payload = as_object(raw.get("payload"))
+    link = payload.get("url") or raw.get("url") or raw.get("URL")
+    return {
+        "type": as_text(raw.get("type")),
+        "id": as_id(payload.get("sticker_id") or payload.get("reel_video_id")),
+        "url": as_text(link),
+        "name": as_text(payload.get("title") or raw.get("title")),
+    }
+
+
+def _edit(place: Place, raw: Json, edit: Json, parties: Parties) -> Item | None:
+    """An edit. Instagram's `num_edit: 0` without a text announces a new message: nothing was edited, and taking it for an
+    edit would overwrite a stored text with nothing (META.md section 6)."""
+    person, direction = parties
+    mid = as_id(edit.get("mid"))
+    number = _number(edit.get("num_edit"))
+    text = as_text(edit.get("text"))
+    occurred_at_ms = time_ms(raw.get("timestamp"))
+    if not number and text is None:
+        return unknown(
+            place,
+            person=person,
+            direction=direction,
+            occurred_at_ms=occurred_at_ms,
+            native_id=mid,
+            message_id=mid,
+        )
+    return compose(
+        place,
+        "message.edited",
+        {"message_id": mid, "number": number, "text": text},
+        person=person,
+        direction=direction,
+        occurred_at_ms=occurred_at_ms,
+        native_id=mid,
+        discriminator=(_sender(raw), as_word(edit.get("num_edit")), content_hash(edit)),
+        message_id=mid,
+    )
+
+
+def _reaction(place: Place, raw: Json, reaction: Json, parties: Parties) -> Item | None:
+    person, direction = parties
+    mid = as_id(reaction.get("mid"))
+    action = as_text(reaction.get("action"))
+    emoji = as_text(reaction.get("emoji"))
+    return compose(
+        place,
+        "reaction.changed",
+        {"message_id": mid, "action": action, "emoji": emoji, "name": as_text(reaction.get("reaction"))},
+        person=person,
+        direction=direction,
+        occurred_at_ms=time_ms(raw.get("timestamp")),
+        native_id=mid,
+        discriminator=(_sender(raw), action or "", emoji or "", as_word(raw.get("timestamp"))),
+        message_id=mid,
+    )
+
+
+def _receipt(event_type: str) -> Callable[[Place, Json, Json, Parties], Item | None]:
+    """Receipts by watermark (Pages) or by `mid` (Instagram). META.md sections 6 and 12."""
+
+    def build(place: Place, raw: Json, receipt: Json, parties: Parties) -> Item | None:
+        person, direction = parties
+        mids = [
+            mid for mid in map(as_id, (*as_list(receipt.get("mids")), receipt.get("mid"))) if mid is not None
+        ]
+        watermark = receipt.get("watermark")
+        only = mids[0] if len(mids) == 1 else None
+        if not mids and watermark is None:
+            return None
+        return compose(
+            place,
+            event_type,
+            {"message_ids": mids, "watermark_ms": time_ms(watermark)},
+            person=person,
+            direction=direction,
+            occurred_at_ms=time_ms(raw.get("timestamp")),
+            native_id=only,
+            discriminator=(_sender(raw), as_word(watermark), *mids),
+            message_id=only,
+        )
+
+    return build
+
+
+def _postback(place: Place, raw: Json, postback: Json, parties: Parties) -> Item | None:
+    person, direction = parties
+    mid = as_id(postback.get("mid"))
+    return compose(
+        place,
+        "postback.received",
+        {
+            "message_id": mid,
+            "title": as_text(postback.get("title")),
+            "payload": as_text(postback.get("payload")),
+            "ref": as_text(as_object(postback.get("referral", NOTHING)).get("ref")),
+        },
+        person=person,
+        direction=direction,
+        occurred_at_ms=time_ms(raw.get("timestamp")),
+        native_id=mid,
+        message_id=mid,
+    )
+
+
+def _sender(raw: Json) -> str:
+    return as_id(as_object(raw.get("sender")).get("id")) or ""
+
+
+def _number(value: object) -> int | None:
+    """`num_edit` also arrives as a string (META.md section 6)."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+_KINDS: Final[tuple[tuple[str, Callable[[Place, Json, Json, Parties], Item | None]], ...]] = (
+    ("message", _message),
+    ("message_edit", _edit),
+    ("reaction", _reaction),
+    ("read", _receipt("message.read")),
+    ("delivery", _receipt("message.delivered")),
+    ("postback", _postback),
+)

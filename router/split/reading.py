@@ -1,0 +1,50 @@
+"""Tolerant reading of Meta's values: a field of the wrong type reads as missing, and nothing here raises. META.md section 5.1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from contracts.ids import canonical_hash
+from router.split.json_body import canonical
+
+Json = Mapping[str, Any]
+"""A JSON object as parsed; never changed, since several items may refer to it."""
+
+NOTHING: Final[Json] = {}
+
+
+def as_object(value: object) -> Json:
+    """The object, or an empty one."""
+    return value if isinstance(value, dict) else NOTHING
+
+
+def as_list(value: object) -> list[Any]:
+    """The list, or an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """The string, or None. An empty string stays one."""
+    return value if isinstance(value, str) else None
+
+
+def as_id(value: object) -> str | None:
+    """An identifier as a string: ids also arrive as JSON numbers (META.md section 5.1). None if missing or empty."""
+    if isinstance(value, str):
+        return value.strip() or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def as_word(value: object) -> str:
+    """A scalar as it goes into a discriminator; empty if missing."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else canonical(value).decode("utf-8")
+
+
+def content_hash(value: object) -> str:
+    """A hash of the canonical value, for items that have no id of their own. META.md section 12."""
+    return canonical_hash(canonical(value))

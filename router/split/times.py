@@ -1,0 +1,30 @@
+"""The one rule for Meta's timestamps. META.md section 11."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MILLISECONDS_FROM: Final = 10**12
+_EVENT_ID_LIMIT: Final = 1 << 48
+"""Event ids have 48 bits for milliseconds: what does not fit is no time."""
+
+
+def time_ms(value: object) -> int | None:
+    """Unix milliseconds, or None for anything that is not a usable time (the event is then undated).
+
+    Seconds or milliseconds, as a number or a string of digits: at or above 1e12 it is milliseconds. Whether the time
+    is plausible (DESIGN.md section 8) is the router's question.
+    """
+    if isinstance(value, str):
+        if not (value.isascii() and value.isdigit() and len(value) <= 20):
+            return None
+        number = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
+    else:
+        return None
+    if number < _MILLISECONDS_FROM:
+        number *= 1000
+    return number if 0 < number < _EVENT_ID_LIMIT else None

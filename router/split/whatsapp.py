@@ -1,0 +1,246 @@
+"""What WhatsApp sends in `changes`: each value is a set of lists, and each element of a list is an item. META.md section 8.
+
+Account-level fields have none of those lists: there the change is the item.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from contracts.control import IdKind
+from router.split.compose import Entry, Place, account_data, unknown
+from router.split.guard import Parts
+from router.split.identity import Contacts, Person, canonical_phone
+from router.split.item import AccountKey, Item
+from router.split.reading import Json, as_id, as_list, as_object, as_text
+from router.split.times import time_ms
+from router.split.whatsapp_chat import chat_message, chat_status
+from router.split.whatsapp_notice import (
+    call,
+    group_change,
+    history_message,
+    identity_of,
+    notice,
+    participant,
+    participants_of,
+    thread_item,
+    without_participants,
+)
+from router.split.whatsapp_value import ValueContext
+
+_HEAD: Final = ("messaging_product", "metadata")
+_ABOUT_ONE: Final = frozenset(
+    {"messages", "message_echoes", "statuses", "calls", "user_id_update", "user_preferences"}
+)
+"""Lists whose elements are about one person each."""
+_ABOUT_MANY: Final = frozenset({"groups", "state_sync", "history", "errors"})
+_CONTACTS: Final = "contacts"
+_KNOWN: Final = _ABOUT_ONE | _ABOUT_MANY | {_CONTACTS}
+
+
+def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None:
+    """All items of one entry of `changes`."""
+    field = as_text(change.get("field")) or ""
+    value = change.get("value")
+    if not isinstance(value, dict) or _KNOWN.isdisjoint(value):
+        account = _account(entry, field, as_object(value))
+        parts.add(path, account, _whole, entry, path, field, change, account)
+        return
+    account = _account(entry, field, value)
+    head: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
+    unread: list[tuple[str, str, object]] = []
+    for name, inner in value.items():
+        if name in _KNOWN:
+            lists[name] = inner
+        elif name in _HEAD:
+            head[name] = inner
+        else:
+            _leave_over(entry, unread, f"{path}.value.{name}", name, inner)
+    for name, inner in change.items():
+        if name not in ("field", "value"):
+            _leave_over(entry, unread, f"{path}.{name}", name, inner)
+    contacts = lists.pop(_CONTACTS, [])
+    context = _context(entry, path, field, account, head, lists, contacts)
+    begun_with = len(parts.found)
+    for name, elements in lists.items():
+        _collection(parts, context, name, elements)
+    if contacts != []:
+        _spare_contacts(parts, context, contacts)
+    for where, name, inner in unread:
+        parts.add(where, account, _unread, context, where, name, inner)
+    if len(parts.found) == begun_with:  # The lists are all empty.
+        parts.add(path, account, _whole, entry, path, field, change, account)
+
+
+def _account(entry: Entry, field: str, value: Json) -> AccountKey | None:
+    """The phone number where there is one, bound to the WABA that the entry names; else the WABA. META.md section 5.2.
+
+    Where `account_update` has a `waba_info`, that is the WABA it is about: the entry's id is then the partner's.
+    """
+    number = as_id(as_object(value.get("metadata")).get("phone_number_id"))
+    if number is not None:
+        return AccountKey(IdKind.PHONE_NUMBER, number, entry.id)
+    waba = entry.id
+    if field == "account_update":
+        waba = as_id(as_object(value.get("waba_info")).get("waba_id")) or waba
+    return AccountKey(IdKind.WABA, waba) if waba is not None else None
+
+
+def _context(
+    entry: Entry,
+    path: str,
+    field: str,
+    account: AccountKey | None,
+    head: Json,
+    lists: Json,
+    contacts: object,
+) -> ValueContext:
+    shown = as_id(as_object(head.get("metadata")).get("display_phone_number"))
+    own_phone = canonical_phone(shown) if shown is not None else None
+    filled = [(name, elements) for name, elements in lists.items() if elements]
+    alone = len(filled) == 1 and filled[0][0] in _ABOUT_ONE and len(as_list(filled[0][1])) == 1
+    known = [contact for contact in as_list(contacts) if isinstance(contact, dict)]
+    return ValueContext(
+        entry,
+        path,
+        field,
+        account,
+        account_data(account),
+        head,
+        own_phone,
+        Contacts(known, own_phone, sole_item=alone),
+    )
+
+
+def _leave_over(
+    entry: Entry, unread: list[tuple[str, str, object]], path: str, name: str, inner: object
+) -> None:
+    """Scalars that nothing reads go with the first item; lists and objects become items about nobody."""
+    if isinstance(inner, (list, dict)):
+        unread.append((path, name, inner))
+    else:
+        entry.left_over[name] = inner
+
+
+def _collection(parts: Parts, context: ValueContext, name: str, elements: object) -> None:
+    path = f"{context.path}.value.{name}"
+    if not isinstance(elements, list):
+        parts.bad(path, context.account)
+        return
+    for index, element in enumerate(elements):
+        where = f"{path}[{index}]"
+        if not isinstance(element, dict):
+            parts.bad(where, context.account)
+        elif name == "history":
+            parts.walk(where, context.account, _history, context, where, element)
+        elif name == "groups" and len(people := participants_of(element)) > 1:
+            around = without_participants(element)
+            for key, member, person in people:
+                inside = f"{where}.{key}[{member}]"
+                parts.add(inside, context.account, participant, context, inside, around, key, person)
+        else:
+            parts.add(where, context.account, _element, context, name, where, element)
+
+
+def _element(context: ValueContext, name: str, path: str, raw: Json) -> Item:
+    if name in ("messages", "message_echoes"):
+        if context.field == "history":  # Late media of an import: META.md section 8.
+            return history_message(context, path, raw, name)
+        return chat_message(context, path, raw, name)
+    if name == "statuses" and context.field != "calls" and raw.get("type") != "call":
+        return chat_status(context, path, raw)
+    if name in ("calls", "statuses"):
+        return call(context, path, raw, name)
+    if name == "groups":
+        return group_change(context, path, raw)
+    return notice(context, path, raw, name)
+
+
+def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> None:
+    """One chunk of an import: every message of every thread is an item of its own."""
+    threads = chunk.get("threads")
+    if not isinstance(threads, list) or not threads:
+        parts.add(path, context.account, notice, context, path, chunk, "history")
+        return
+    head, extra = _head_of(chunk, "threads", "metadata")
+    for index, thread in enumerate(threads):
+        where = f"{path}.threads[{index}]"
+        if isinstance(thread, dict):
+            _thread(parts, context, where, thread, head)
+        else:
+            parts.bad(where, context.account)
+    for name, value in extra.items():
+        inside = f"{path}.{name}"
+        parts.add(inside, context.account, _unread, context, inside, name, value)
+
+
+def _thread(parts: Parts, context: ValueContext, path: str, thread: Json, chunk: Json) -> None:
+    messages = thread.get("messages")
+    if not isinstance(messages, list) or not messages:
+        parts.add(path, context.account, thread_item, context, path, thread, thread, chunk)
+        return
+    head, extra = _head_of(thread, "messages", "context")
+    for index, message in enumerate(messages):
+        where = f"{path}.messages[{index}]"
+        if isinstance(message, dict):
+            parts.add(
+                where, context.account, history_message, context, where, message, "threads", head, chunk
+            )
+        else:
+            parts.bad(where, context.account)
+    if extra:
+        parts.add(path, context.account, thread_item, context, path, extra, thread, chunk)
+
+
+def _head_of(outer: Json, inner: str, known: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What every item inside repeats (scalars and one known object), and what gets an item of its own."""
+    head: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in outer.items():
+        if name != inner:
+            repeated = name == known or not isinstance(value, (list, dict))
+            (head if repeated else extra)[name] = value
+    return head, extra
+
+
+def _spare_contacts(parts: Parts, context: ValueContext, contacts: object) -> None:
+    path = f"{context.path}.value.{_CONTACTS}"
+    if not isinstance(contacts, list):
+        parts.bad(path, context.account)
+        return
+    for index, contact in enumerate(contacts):
+        if not isinstance(contact, dict):
+            parts.bad(f"{path}[{index}]", context.account)
+    for index, contact, person in context.contacts.left_over():
+        where = f"{path}[{index}]"
+        parts.add(where, context.account, _spare_contact, context, where, contact, person)
+
+
+def _spare_contact(context: ValueContext, path: str, contact: Json, person: Person) -> Item:
+    return unknown(context.place(path, contact, _CONTACTS), person=person)
+
+
+def _unread(context: ValueContext, path: str, name: str, value: object) -> Item:
+    return unknown(context.place(path, {name: value}, name))
+
+
+def _whole(entry: Entry, path: str, field: str, change: Json, account: AccountKey | None) -> Item:
+    """A change that is one item: account-level fields, and those that nobody knows yet."""
+    value = as_object(change.get("value"))
+    place = Place(
+        path,
+        entry.provider_object,
+        account,
+        account_data(account),
+        entry.time,
+        field,
+        change,
+        entry.envelope("changes", field),
+    )
+    return unknown(
+        place,
+        person=identity_of(value, None).person(),
+        occurred_at_ms=time_ms(value.get("timestamp")),
+        native_id=None,
+    )
