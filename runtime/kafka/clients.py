@@ -24,6 +24,10 @@ class RecordTooLarge(PermanentError):
     code = "too_large"
 
 
+BatchRecord = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
+"""Key, value and headers."""
+
+
 class Producer:
     """An idempotent acks=all producer. `send` raises our errors; a sender task that died is replaced."""
 
@@ -85,6 +89,15 @@ class Producer:
                 await asyncio.wait([asyncio.ensure_future(_close_quietly(dead))], timeout=2)
             await self.start()
 
+    async def partitions_of(self, topic: str) -> int:
+        """How many partitions a topic has. Raises BrokerUnavailable, also while the topic does not exist."""
+        if self._producer is None:
+            raise BrokerUnavailable("the producer is not connected")
+        try:
+            return len(await self._producer.partitions_for(topic))
+        except KafkaError as exc:
+            raise BrokerUnavailable("the topic cannot be described") from exc
+
     async def send(
         self,
         topic: str,
@@ -110,6 +123,29 @@ class Producer:
         except KafkaError as exc:
             raise BrokerUnavailable("Kafka did not take the record") from exc
         return future
+
+    async def send_batch(
+        self, topic: str, partition: int, records: Sequence[BatchRecord]
+    ) -> tuple[int, asyncio.Future[RecordMetadata]]:
+        """Hand the first records to the client as one batch: how many went in, and the future of the batch's ack.
+
+        A fraction of the cost of `send` for each (PERFORMANCE.md). At least one record always goes in. Raises
+        BrokerUnavailable.
+        """
+        if not self.alive:
+            await self.rebuild()
+        assert self._producer is not None
+        try:
+            batch = self._producer.create_batch()
+            taken = 0
+            for key, value, headers in records:
+                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                    break
+                taken += 1
+            batch.close()
+            return taken, await self._producer.send_batch(batch, topic, partition=partition)
+        except KafkaError as exc:
+            raise BrokerUnavailable("Kafka did not take the batch") from exc
 
 
 async def acknowledged(future: asyncio.Future[RecordMetadata]) -> RecordMetadata:
