@@ -1,0 +1,172 @@
+"""`python -m store.custody`: the custodian. Starts whatever is missing, then goes round its duties.
+
+Two may run; the session lock lets one act. Kafka or Postgres away is waited for, with growing pauses. Whoever asks for
+something (`NOTIFY mk_custodian`: a new tenant, a missing partition) wakes it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.errors import BrokerUnavailable, TransientError
+from contracts.signing import KnownSigner, Signer
+from contracts.topics import STATIC_TOPICS
+from runtime import logging
+from runtime.clock import SystemClock
+from runtime.files import SecretFolder
+from runtime.http.health import HealthServer
+from runtime.kafka.clients import Producer
+from runtime.kafka.topics import TopicAdmin
+from runtime.lifecycle import Supervisor, run
+from runtime.metrics import ProcessMetrics
+from runtime.settings import load
+from store.custody.control import Announced, ControlPublisher, signer_records
+from store.custody.database import NOTIFY_CHANNEL, connected, custody, translated
+from store.custody.duties import Duties, Tools
+from store.custody.settings import (
+    CustodianSettings,
+    load_control_signers,
+    load_signer,
+    require_pinned,
+)
+from store.keys.provider import LocalKeyring
+from store.migrate import migrate
+
+if TYPE_CHECKING:
+    from store.custody.database import Connection
+
+QUICK_EVERY_S: Final = 1.0
+FULL_EVERY_S: Final = 60.0
+LONGEST_PAUSE_S: Final = 5.0
+FAILURES_BEFORE_RECONNECT: Final = 3
+
+
+@dataclass(slots=True)
+class State:
+    """What readiness and the next pass depend on."""
+
+    slots: bool = False
+    control: bool = False
+    database: bool = False
+    standby: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def conditions(self) -> dict[str, bool]:
+        """A standby is ready without slots of its own making."""
+        return {
+            "database": self.database,
+            "control": self.control,
+            "slots": self.slots or self.standby,
+        }
+
+
+@asynccontextmanager
+async def _kafka(
+    settings: CustodianSettings, signer: Signer, pinned: dict[str, KnownSigner], metrics: ProcessMetrics
+) -> AsyncIterator[tuple[TopicAdmin, ControlPublisher, Announced]]:
+    """The clients, after the static topics exist and control was read to its end. Raises BrokerUnavailable."""
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(TopicAdmin(settings.kafka, settings.topics))
+        created = await admin.ensure(STATIC_TOPICS)
+        if created:
+            logging.get_logger().info("topics.created", count=len(created))
+        producer = Producer(settings.kafka, "mk-custodian")
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        announced = Announced(settings.kafka, "mk-custodian-control", pinned, metrics)
+        stack.push_async_callback(announced.reader.stop)
+        await announced.reader.start()
+        yield admin, ControlPublisher(producer, signer), announced
+
+
+async def _go_round(connection: Connection, duties: Duties, state: State, stopping: asyncio.Event) -> None:
+    """Passes until told to stop. Raises TransientError when a connection is lost."""
+    loop = asyncio.get_running_loop()
+
+    def notified(*_ignored: Any) -> None:
+        state.wake.set()
+
+    with translated():
+        await connection.add_listener(NOTIFY_CHANNEL, notified)
+    next_full = loop.time()
+    pause_s, failures = QUICK_EVERY_S, 0
+    while not stopping.is_set():
+        woken = state.wake.is_set()
+        state.wake.clear()
+        async with custody(connection) as held:
+            state.standby = not held
+            state.database = True
+            if held:
+                full = loop.time() >= next_full
+                work = duties.full_pass if full else duties.woken_pass if woken else duties.quick_pass
+                if await work():
+                    pause_s, failures, state.control = QUICK_EVERY_S, 0, True
+                    next_full = loop.time() + FULL_EVERY_S if full else next_full
+                elif duties.failed:
+                    pause_s, failures, state.control = min(LONGEST_PAUSE_S, pause_s * 2), failures + 1, False
+                else:
+                    pause_s = 0.05
+                state.slots = duties.slots_ready
+        if failures == FAILURES_BEFORE_RECONNECT:
+            raise BrokerUnavailable("passes fail one after the other: connect anew")
+        await _either(state.wake, stopping, pause_s)
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event, timeout_s: float) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in (first, second)]
+    await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in waits:
+        task.cancel()
+
+
+async def _main(supervisor: Supervisor) -> None:
+    settings = load(CustodianSettings)
+    signer = load_signer("custodian", settings.signing_key_file, "MKC_CUSTODIAN_SIGNING_KEY_FILE")
+    pinned = load_control_signers(settings.control_signers_file, "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE")
+    require_pinned(signer, pinned, "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE")
+    signer_records(settings.public_keys_dir)
+    store_secrets = SecretFolder(settings.store_secrets_dir)
+    metrics = ProcessMetrics("custodian")
+    state = State()
+    log = logging.get_logger()
+    async with HealthServer(settings.health_host, settings.health_port, metrics, state.conditions):
+        log.info("custodian.started", **settings.summary())
+        pause_s = 0.2
+        while not supervisor.stopping.is_set():
+            try:
+                applied = await migrate(settings.database)
+                if applied:
+                    log.info("schema.migrated", count=len(applied))
+                async with (
+                    _kafka(settings, signer, pinned, metrics) as (admin, publisher, announced),
+                    connected(settings.database, "mk-custodian") as connection,
+                ):
+                    pause_s = 0.2
+                    tools = Tools(
+                        admin=admin,
+                        publisher=publisher,
+                        announced=announced,
+                        provider=LocalKeyring(store_secrets),
+                        store_secrets=store_secrets,
+                        router_secrets=SecretFolder(settings.router_secrets_dir),
+                        erasure_secrets=SecretFolder(settings.erasure_secrets_dir),
+                        public_keys=settings.public_keys_dir,
+                        headroom={1: settings.free_slots_1, 8: settings.free_slots_8},
+                        clock=SystemClock(),
+                        metrics=metrics,
+                    )
+                    await _go_round(connection, Duties(connection, tools), state, supervisor.stopping)
+            except TransientError as exc:
+                state.database = state.control = False
+                log.warning("custodian.waited", exc=exc, wait_s=pause_s)
+                await _either(supervisor.stopping, supervisor.stopping, pause_s)
+                pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
+
+
+if __name__ == "__main__":
+    sys.exit(run("custodian", _main))

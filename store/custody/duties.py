@@ -1,0 +1,184 @@
+"""One pass of the custodian's duties, under its lock: what each does is in its own module, here is only the order.
+
+A duty that fails transiently is counted and repeated by the next pass; it does not hold up the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from contracts.errors import TransientError
+from contracts.metrics import (
+    CUSTODIAN_ERRORS,
+    CUSTODIAN_KEY_LEFT,
+    CUSTODIAN_PARTITION_LEFT,
+    CUSTODIAN_PROVISION_SECONDS,
+    CUSTODIAN_SLOTS_FREE,
+    CUSTODIAN_TENANTS,
+)
+from runtime import logging
+from runtime.clock import Clock
+from runtime.files import SecretFolder
+from runtime.kafka.topics import TopicAdmin
+from runtime.metrics import ProcessMetrics
+from store.custody.control import Announced, ControlPublisher, announce_all
+from store.custody.database import SQL, translated
+from store.custody.errors import NoFreeSlot
+from store.custody.keys import Recipient, destroy_ended_keys, ensure_keys, ensure_root_epoch
+from store.custody.partitions import ensure_partitions
+from store.custody.provision import Provisioner
+from store.custody.slots import ensure_slots, free_counts
+from store.keys.provider import KeyProvider
+
+if TYPE_CHECKING:
+    from store.custody.database import Connection
+
+TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
+Duty = Literal["slots", "provision", "keys", "partitions", "control"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the duties work with, apart from the database connection."""
+
+    admin: TopicAdmin
+    publisher: ControlPublisher
+    announced: Announced
+    provider: KeyProvider
+    store_secrets: SecretFolder
+    router_secrets: SecretFolder
+    erasure_secrets: SecretFolder
+    public_keys: Path
+    headroom: dict[int, int]
+    clock: Clock
+    metrics: ProcessMetrics
+
+
+class Duties:
+    """All duties over one connection. `slots_ready`: whether the last pass found a free slot of each kept size; `failed`:
+    whether a duty of the last pass failed.
+    """
+
+    def __init__(self, connection: Connection, tools: Tools) -> None:
+        self._connection, self._tools = connection, tools
+        self._provisioner = Provisioner(
+            connection,
+            tools.store_secrets,
+            tools.router_secrets,
+            tools.provider,
+            tools.publisher,
+            tools.announced,
+            tools.clock,
+        )
+        self.slots_ready = False
+        self.failed = False
+        self._waiting = False
+
+    async def quick_pass(self) -> bool:
+        """New tenants and slots: cheap enough for every second. True when nothing is left to do."""
+        self.failed = self._waiting = False
+        # A root epoch is made by the full pass, which comes first after a start.
+        await self._attempt("provision", self._provision)
+        await self._attempt("slots", self._slots)
+        return not (self.failed or self._waiting)
+
+    async def woken_pass(self) -> bool:
+        """What somebody may wait for: a tenant, or a partition that a lane found missing. True when nothing is left."""
+        done = await self.quick_pass()
+        await self._attempt("partitions", self._partitions)
+        return done and not self.failed
+
+    async def full_pass(self) -> bool:
+        """Everything. True when nothing is left to do."""
+        self.failed = self._waiting = False
+        await self._attempt("keys", self._root_epoch)
+        await self._attempt("provision", self._provision)
+        await self._attempt("slots", self._slots)
+        await self._attempt("keys", self._keys)
+        await self._attempt("control", self._control)
+        await self._attempt("partitions", self._partitions)
+        return not (self.failed or self._waiting)
+
+    async def _attempt(self, duty: Duty, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except NoFreeSlot:
+            # Not a failure: the slots duty comes right after, and the pass after it binds one.
+            self._waiting = True
+        except TransientError as exc:
+            if self._connection.is_closed():
+                raise
+            self.failed = True
+            self._tools.metrics.counter(CUSTODIAN_ERRORS, duty).inc()
+            logging.get_logger().warning("duty.failed", name=duty, exc=exc)
+
+    async def _provision(self) -> None:
+        waiting: NoFreeSlot | None = None
+        for tenant, state in await self._provisioner.unfinished():
+            try:
+                seconds = await self._provisioner.provision(tenant, state)
+            except NoFreeSlot as exc:
+                # Tenants of the other size go on.
+                waiting = exc
+                continue
+            if seconds is not None:
+                self._tools.metrics.histogram(CUSTODIAN_PROVISION_SECONDS).observe(seconds)
+        if waiting is not None:
+            raise waiting
+
+    async def _slots(self) -> None:
+        tools = self._tools
+        made = await ensure_slots(self._connection, tools.admin, tools.publisher, tools.headroom)
+        if made:
+            logging.get_logger().info("slots.made", count=made)
+        counts = await free_counts(self._connection)
+        tools.metrics.gauge(CUSTODIAN_SLOTS_FREE).set(sum(free for free, _ in counts.values()))
+        self.slots_ready = all(
+            counts.get(partitions, (0, 0))[0] > 0 for partitions, wanted in tools.headroom.items() if wanted
+        )
+        with translated():
+            rows = await self._connection.fetch(SQL["tenant_states"])
+        by_state = {row["state"]: row["count"] for row in rows}
+        for state in TENANT_STATES:
+            tools.metrics.gauge(CUSTODIAN_TENANTS, state).set(by_state.get(state, 0))
+
+    async def _root_epoch(self) -> None:
+        await ensure_root_epoch(self._connection, self._tools.provider)
+
+    async def _keys(self) -> None:
+        tools, now = self._tools, self._tools.clock.now()
+        with translated():
+            tenants = await self._connection.fetch(SQL["provisioned_tenants"])
+        recipients = [Recipient.erasure(tools.erasure_secrets)]
+        recipients += [Recipient.tenant(row["tenant_id"], tools.store_secrets) for row in tenants]
+        made = 0
+        for recipient in recipients:
+            made += await ensure_keys(self._connection, recipient, now)
+        destroyed = await destroy_ended_keys(
+            self._connection, tools.store_secrets, tools.erasure_secrets, now
+        )
+        if made or destroyed:
+            logging.get_logger().info("keys.changed", count=made, items=destroyed)
+        with translated():
+            first_end = await self._connection.fetchval(
+                SQL["last_seal_until"], [recipient.name for recipient in recipients]
+            )
+        tools.metrics.gauge(CUSTODIAN_KEY_LEFT).set((first_end - now).total_seconds())
+
+    async def _control(self) -> None:
+        tools = self._tools
+        count = await announce_all(
+            self._connection, tools.publisher, tools.announced, tools.public_keys, tools.clock.now()
+        )
+        if count:
+            logging.get_logger().info("control.completed", count=count)
+
+    async def _partitions(self) -> None:
+        made, left_s = await ensure_partitions(self._connection, self._tools.clock.now())
+        if made:
+            logging.get_logger().info("partitions.made", count=made)
+        if left_s is not None:
+            self._tools.metrics.gauge(CUSTODIAN_PARTITION_LEFT).set(left_s)

@@ -1,0 +1,41 @@
+"""What the custodian and the operator's commands may answer beyond the errors of `contracts.errors`."""
+
+from __future__ import annotations
+
+from contracts.errors import ServiceError, TransientError
+
+
+class NoFreeSlot(TransientError):
+    """No free slot of the wanted size: the next pass makes one."""
+
+    code = "no_free_slot"
+
+
+class OperatorError(ServiceError):
+    """A command asks for something that cannot be done; nothing was changed."""
+
+    code = "operator_error"
+
+
+class AccountIdTaken(OperatorError):
+    """Another connected account already has one of these ids."""
+
+    code = "account_id_taken"
+
+
+class UnknownName(OperatorError):
+    """No tenant or account of that name or id."""
+
+    code = "unknown_name"
+
+
+class NameTaken(OperatorError):
+    """A tenant of that name exists."""
+
+    code = "name_taken"
+
+
+class TenantNotReady(OperatorError):
+    """The tenant was not ready in time: is the custodian running?"""
+
+    code = "tenant_not_ready"

@@ -1,0 +1,156 @@
+"""Makes a tenant: keys, then slot, roles and schema in one transaction, then its control records, then `ready`.
+
+Each step may be killed at any instruction; the next pass resumes from what stands (a private half without a row is
+used, the pseudonym key is put-if-absent, the transaction is whole or nothing, publishing again changes nothing). The
+tenant record goes out last: nobody sees a tenant of which anything is missing. Whoever calls holds the custodian's lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts.control import tenant_recipient
+from contracts.errors import KeyNotYetKnown, KeyServiceUnavailable
+from runtime import logging
+from runtime.clock import Clock
+from runtime.files import SecretFolder
+from store.custody.control import (
+    KEY_KEPT_AFTER,
+    Announced,
+    ControlPublisher,
+    announce_keys,
+    slot_record,
+    tenant_record,
+)
+from store.custody.database import SQL, translated, with_names
+from store.custody.errors import NoFreeSlot
+from store.custody.keys import Made, Recipient, due, insert_keys, make_keys
+from store.custody.partitions import create_partitions, missing_partitions
+from store.keys.cells import kek_aad, pseudonym_key_aad, wrap_key
+from store.keys.provider import KeyProvider
+
+if TYPE_CHECKING:
+    from store.custody.database import Connection
+
+TENANT_SQL: Final = Path(__file__).parents[1] / "tenant.sql"
+ROLE_MEMBERS: Final = {"": "mk_store", "_erase": "mk_erasure", "_read": "mk_reader"}
+"""Suffix of a tenant's role to the login that may enter it."""
+FIRST_EPOCH: Final = 1
+
+
+class Step(StrEnum):
+    """What stands after each part of the work."""
+
+    KEYS_STORED = "keys_stored"
+    COMMITTED = "committed"
+    KEYS_ANNOUNCED = "keys_announced"
+    SLOT_ANNOUNCED = "slot_announced"
+    TENANT_ANNOUNCED = "tenant_announced"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioner:
+    """Provisions tenants over one database connection. `reached` is told of every step that stands."""
+
+    connection: Connection
+    store_secrets: SecretFolder
+    router_secrets: SecretFolder
+    provider: KeyProvider
+    publisher: ControlPublisher
+    announced: Announced
+    clock: Clock
+    reached: Callable[[UUID, Step], None] = lambda _tenant, _step: None
+
+    async def unfinished(self) -> list[tuple[UUID, str]]:
+        """Tenants that were requested and are not ready, oldest first, with their state."""
+        with translated():
+            rows = await self.connection.fetch(SQL["unfinished_tenants"])
+        return [(row["tenant_id"], row["state"]) for row in rows]
+
+    async def provision(self, tenant: UUID, state: str) -> float | None:
+        """Bring one tenant to `ready`; seconds since the request, None if it was ready already.
+
+        Raises NoFreeSlot, DatabaseUnavailable, BrokerUnavailable or KeyServiceUnavailable: the next pass goes on.
+        """
+        if state == "requested":
+            pseudonym_key, keys = self._store_keys(tenant)
+            self.reached(tenant, Step.KEYS_STORED)
+            await self._commit(tenant, pseudonym_key, keys)
+            self.reached(tenant, Step.COMMITTED)
+        return await self._announce(tenant)
+
+    def _store_keys(self, tenant: UUID) -> tuple[bytes, list[Made]]:
+        recipient = Recipient.tenant(tenant, self.store_secrets)
+        made = make_keys(recipient, (), due((), self.clock.now())[:1])
+        name = f"pseudonym-{tenant}"
+        pseudonym_key = self.router_secrets.put_if_absent(name, os.urandom(32))
+        if len(pseudonym_key) != 32 or self.router_secrets.get(name) != pseudonym_key:
+            raise KeyServiceUnavailable("a pseudonym key does not read back")
+        return pseudonym_key, made
+
+    async def _commit(self, tenant: UUID, pseudonym_key: bytes, keys: list[Made]) -> None:
+        run = self.connection.execute
+        with translated():
+            async with self.connection.transaction():
+                row = await self.connection.fetchrow(SQL["lock_requested_tenant"], tenant)
+                if row is None:
+                    return
+                schema = row["schema_name"]
+                # Shared until the commit: the flip of the root epoch takes this row alone (PRIVACY.md section 2).
+                root_epoch = await self.connection.fetchval(SQL["root_epoch_shared"])
+                if root_epoch is None:
+                    raise KeyNotYetKnown("there is no root epoch yet")
+                if await self.connection.fetchval(SQL["bind_slot"], tenant, row["partitions"]) is None:
+                    raise NoFreeSlot("no slot of this size is free yet")
+                for suffix, login in ROLE_MEMBERS.items():
+                    # A restored database can meet roles of before: roles belong to the cluster.
+                    if not await self.connection.fetchval(SQL["role_exists"], schema + suffix):
+                        await run(with_names(SQL["create_role"], role=schema + suffix))
+                    await run(with_names(SQL["grant_role"], role=schema + suffix, login=login))
+                kek = os.urandom(32)
+                wrapped = await self.provider.wrap(root_epoch, kek, kek_aad(tenant, FIRST_EPOCH))
+                await run(SQL["become_owner"])
+                await run(with_names(TENANT_SQL.read_text(), schema=schema))
+                await create_partitions(
+                    self.connection, schema, missing_partitions(row["period"], self.clock.now(), ())
+                )
+                await run(with_names(SQL["insert_epoch"], schema=schema), root_epoch, wrapped)
+                await run(
+                    with_names(SQL["insert_pseudonym_key"], schema=schema),
+                    wrap_key(AESGCM(kek), pseudonym_key, pseudonym_key_aad(tenant, FIRST_EPOCH)),
+                )
+                await run(SQL["become_oneself"])
+                await insert_keys(self.connection, Recipient.tenant(tenant, self.store_secrets), keys)
+                await run(SQL["tenant_provisioned"], tenant)
+
+    async def _announce(self, tenant: UUID) -> float | None:
+        with translated():
+            keys = await self.connection.fetch(
+                SQL["transport_keys_to_announce_of"],
+                tenant_recipient(tenant),
+                self.clock.now() - KEY_KEPT_AFTER,
+            )
+            slot = await self.connection.fetchrow(SQL["slot_of_tenant"], tenant)
+            ready = await self.connection.fetchrow(SQL["tenant_for_control"], tenant)
+        assert slot is not None
+        assert ready is not None
+        await announce_keys(self.connection, self.publisher, self.announced, keys)
+        self.reached(tenant, Step.KEYS_ANNOUNCED)
+        await self.publisher.publish(slot_record(slot))
+        self.reached(tenant, Step.SLOT_ANNOUNCED)
+        await self.publisher.publish(tenant_record(ready))
+        self.reached(tenant, Step.TENANT_ANNOUNCED)
+        with translated():
+            seconds = await self.connection.fetchval(SQL["tenant_ready"], tenant)
+        self.reached(tenant, Step.READY)
+        logging.get_logger().info("tenant.provisioned", tenant=str(tenant), slot=slot["slot"])
+        return None if seconds is None else float(seconds)

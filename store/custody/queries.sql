@@ -1,0 +1,218 @@
+-- Every statement of the custodian and of the operator's commands. $n are parameters; {names} are replaced only by
+-- names and bounds that the custodian made itself.
+
+-- name: try_custody
+SELECT pg_try_advisory_lock($1)
+
+-- name: end_custody
+SELECT pg_advisory_unlock($1)
+
+-- name: wake_custodian
+SELECT pg_notify('mk_custodian', '')
+
+-- name: ensure_first_root_epoch
+INSERT INTO mk.root_epoch (epoch, state)
+SELECT 1, 'current' WHERE NOT EXISTS (SELECT FROM mk.root_epoch)
+ON CONFLICT DO NOTHING
+
+-- name: root_epoch_shared
+-- Held until the tenant's KEK is committed: a flip of the root takes the row alone.
+SELECT epoch FROM mk.root_epoch WHERE state = 'current' FOR SHARE
+
+-- name: slot_counts
+SELECT partitions, count(*) FILTER (WHERE state = 'free') AS free, count(*) FILTER (WHERE state = 'creating') AS creating
+FROM mk.slot GROUP BY partitions
+
+-- name: begin_slot
+INSERT INTO mk.slot (slot, partitions, state) VALUES ($1, $2, 'creating')
+
+-- name: slots_in_creation
+SELECT slot, partitions FROM mk.slot WHERE state = 'creating' ORDER BY created_at, slot
+
+-- name: slots_with_topics
+SELECT slot, partitions FROM mk.slot WHERE state IN ('free', 'bound', 'draining') ORDER BY created_at, slot
+
+-- name: free_slot
+UPDATE mk.slot SET state = 'free' WHERE slot = $1 AND state = 'creating'
+
+-- name: bind_slot
+UPDATE mk.slot SET state = 'bound', tenant_id = $1
+WHERE slot = (
+    SELECT slot FROM mk.slot WHERE state = 'free' AND partitions = $2
+    ORDER BY created_at, slot LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING slot
+
+-- name: announced_slots
+SELECT slot, partitions, state, tenant_id FROM mk.slot WHERE state <> 'creating' ORDER BY created_at, slot
+
+-- name: slot_of_tenant
+SELECT slot, partitions, state, tenant_id FROM mk.slot WHERE tenant_id = $1
+
+-- name: unfinished_tenants
+SELECT tenant_id, state FROM mk.tenant WHERE state IN ('requested', 'provisioned') ORDER BY requested_at, tenant_id
+
+-- name: lock_requested_tenant
+SELECT schema_name, partitions, period FROM mk.tenant WHERE tenant_id = $1 AND state = 'requested' FOR UPDATE
+
+-- name: tenant_provisioned
+UPDATE mk.tenant SET state = 'provisioned' WHERE tenant_id = $1 AND state = 'requested'
+
+-- name: tenant_ready
+UPDATE mk.tenant SET state = 'ready', ready_at = clock_timestamp()
+WHERE tenant_id = $1 AND state = 'provisioned'
+RETURNING extract(epoch FROM ready_at - requested_at)::float8
+
+-- name: tenant_for_control
+SELECT t.tenant_id, t.state, t.schema_name, s.slot, s.partitions
+FROM mk.tenant t JOIN mk.slot s USING (tenant_id) WHERE t.tenant_id = $1
+
+-- name: tenants_for_control
+SELECT t.tenant_id, t.state, t.schema_name, s.slot, s.partitions
+FROM mk.tenant t JOIN mk.slot s USING (tenant_id) WHERE t.state IN ('ready', 'paused', 'leaving')
+ORDER BY t.requested_at, t.tenant_id
+
+-- name: provisioned_tenants
+SELECT tenant_id, schema_name, period FROM mk.tenant WHERE state IN ('provisioned', 'ready', 'paused')
+ORDER BY tenant_id
+
+-- name: tenant_states
+SELECT state, count(*) FROM mk.tenant GROUP BY state
+
+-- name: role_exists
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)
+
+-- name: create_role
+CREATE ROLE {role} NOLOGIN NOINHERIT
+
+-- name: grant_role
+GRANT {role} TO {login}
+
+-- name: become_owner
+SET LOCAL ROLE mk_owner
+
+-- name: become_oneself
+SET LOCAL ROLE NONE
+
+-- name: insert_epoch
+INSERT INTO {schema}.epoch (epoch, root_epoch, wrapped_kek, state) VALUES (1, $1, $2, 'current')
+
+-- name: insert_pseudonym_key
+INSERT INTO {schema}.pseudonym_key (epoch, wrapped) VALUES (1, $1)
+
+-- name: message_partitions
+SELECT n.nspname AS schema_name, c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound
+FROM pg_inherits i
+JOIN pg_class c ON c.oid = i.inhrelid
+JOIN pg_class p ON p.oid = i.inhparent
+JOIN pg_namespace n ON n.oid = p.relnamespace
+WHERE p.relname = 'message' AND p.relkind = 'p' AND n.nspname = ANY ($1::text[])
+
+-- name: create_message_partition
+CREATE TABLE {schema}.{name} (LIKE {schema}.message INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
+
+-- name: attach_message_partition
+-- Attached rather than created in place: PARTITION OF would lock out every lane of the tenant.
+ALTER TABLE {schema}.message ATTACH PARTITION {schema}.{name} FOR VALUES FROM ('{first}') TO ('{next}')
+
+-- name: insert_transport_key
+INSERT INTO mk.transport_key (recipient, key_id, public_key, active_from, seal_until)
+VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+
+-- name: transport_keys_of
+SELECT key_id, active_from, seal_until FROM mk.transport_key WHERE recipient = $1 ORDER BY active_from
+
+-- name: transport_keys_to_announce
+SELECT recipient, key_id, public_key, active_from, seal_until, published_at IS NOT NULL AS published
+FROM mk.transport_key WHERE seal_until > $1 ORDER BY active_from, key_id
+
+-- name: transport_keys_to_announce_of
+SELECT recipient, key_id, public_key, active_from, seal_until, published_at IS NOT NULL AS published
+FROM mk.transport_key WHERE recipient = $1 AND seal_until > $2 ORDER BY active_from, key_id
+
+-- name: transport_key_published
+UPDATE mk.transport_key SET published_at = clock_timestamp()
+WHERE recipient = $1 AND key_id = $2 AND published_at IS NULL
+
+-- name: ended_transport_keys
+SELECT recipient, key_id FROM mk.transport_key WHERE seal_until <= $1
+
+-- name: last_seal_until
+SELECT min(until) FROM (SELECT max(seal_until) AS until FROM mk.transport_key WHERE recipient = ANY ($1::text[])
+GROUP BY recipient) AS last
+
+-- name: account_locked
+-- Under the row's lock until the record is acknowledged: control never ends with an older state than the database's.
+SELECT account_id, tenant_id, product, state FROM mk.account WHERE account_id = $1 FOR NO KEY UPDATE
+
+-- name: account_ids_of
+SELECT kind, value FROM mk.account_id WHERE account_id = $1 ORDER BY kind, value
+
+-- name: consent_of
+SELECT proof_ref, state, scopes, since FROM mk.consent WHERE account_id = $1 ORDER BY since DESC, proof_ref LIMIT 1
+
+-- name: all_accounts
+SELECT a.account_id, a.tenant_id, a.product, a.state,
+    (SELECT coalesce(json_agg(json_build_array(i.kind, i.value) ORDER BY i.kind, i.value), '[]') FROM mk.account_id i
+     WHERE i.account_id = a.account_id) AS ids,
+    c.proof_ref, c.state AS consent, c.scopes, c.since
+FROM mk.account a
+CROSS JOIN LATERAL (
+    SELECT proof_ref, state, scopes, since FROM mk.consent WHERE account_id = a.account_id
+    ORDER BY since DESC, proof_ref LIMIT 1) c
+ORDER BY a.connected_at, a.account_id
+
+-- name: request_tenant
+INSERT INTO mk.tenant (tenant_id, name, schema_name, partitions, period, retention_days, state, requested_by)
+VALUES ($1, $2, $3, $4, $5, $6, 'requested', $7)
+
+-- name: tenant_state
+SELECT state FROM mk.tenant WHERE tenant_id = $1
+
+-- name: tenant_named
+SELECT tenant_id, name, state FROM mk.tenant WHERE name = $1 OR tenant_id::text = $1
+
+-- name: list_tenants
+SELECT t.tenant_id, t.name, t.schema_name, t.partitions, t.period, t.retention_days, t.state, t.requested_by,
+    t.requested_at, t.ready_at, s.slot,
+    (SELECT count(*) FROM mk.account a WHERE a.tenant_id = t.tenant_id AND a.state = 'connected') AS accounts
+FROM mk.tenant t LEFT JOIN mk.slot s USING (tenant_id) ORDER BY t.requested_at, t.tenant_id
+
+-- name: insert_account
+INSERT INTO mk.account (account_id, tenant_id, product, state, label, connected_by)
+VALUES ($1, $2, $3, 'connected', $4, $5)
+
+-- name: insert_account_id
+INSERT INTO mk.account_id (account_id, kind, value) VALUES ($1, $2, $3)
+
+-- name: claim_waba
+-- Two commands that connect the same WABA at once: the second waits and then sees the first one's rows.
+SELECT pg_advisory_xact_lock(hashtextextended('waba/' || $1, 0))
+
+-- name: waba_of_another_tenant
+SELECT EXISTS (
+    SELECT FROM mk.account_id i JOIN mk.account a USING (account_id)
+    WHERE i.kind = 'waba' AND i.value = $1 AND i.active AND a.tenant_id <> $2)
+
+-- name: insert_consent
+INSERT INTO mk.consent (proof_ref, account_id, state, scopes, given_by, proof)
+VALUES ($1, $2, 'active', $3, $4, $5)
+
+-- name: disconnect_account
+UPDATE mk.account SET state = 'disconnected' WHERE account_id = $1
+
+-- name: release_account_ids
+UPDATE mk.account_id SET active = false WHERE account_id = $1
+
+-- name: withdraw_consent
+UPDATE mk.consent SET state = 'withdrawn', since = clock_timestamp() WHERE account_id = $1 AND state = 'active'
+
+-- name: list_accounts
+SELECT a.account_id, t.name AS tenant, a.tenant_id, a.product, a.state, a.label, a.connected_by, a.connected_at,
+    (SELECT coalesce(json_agg(json_build_array(i.kind, i.value) ORDER BY i.kind, i.value), '[]') FROM mk.account_id i
+     WHERE i.account_id = a.account_id) AS ids,
+    c.state AS consent, c.scopes
+FROM mk.account a JOIN mk.tenant t USING (tenant_id)
+CROSS JOIN LATERAL (
+    SELECT state, scopes FROM mk.consent WHERE account_id = a.account_id ORDER BY since DESC, proof_ref LIMIT 1) c
+WHERE $1::text IS NULL OR t.name = $1 OR t.tenant_id::text = $1
+ORDER BY a.connected_at, a.account_id

@@ -1,0 +1,137 @@
+"""Settings of the custodian (`MKC_CUSTODIAN_`) and of the operator's commands (`MKC_OPERATOR_`)."""
+
+from __future__ import annotations
+
+import getpass
+from base64 import b64decode
+from pathlib import Path
+
+import orjson
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from contracts.control import pinned_signers
+from contracts.errors import InvalidSettings
+from contracts.signing import KnownSigner, Signer
+from runtime.files import read_secret
+from runtime.kafka.topics import TopicSettings
+from runtime.settings import ProcessSettings
+
+
+class CustodianSettings(ProcessSettings):
+    """What the custodian is given."""
+
+    model_config = SettingsConfigDict(env_prefix="MKC_CUSTODIAN_")
+
+    health_port: int = 18084
+    signing_key_file: Path
+    """File of the custodian's Ed25519 signing key: 32 bytes, 0600."""
+    control_signers_file: Path
+    """JSON: the names and base64 public keys that may sign control records."""
+    database: str = Field(repr=False)
+    """DSN of the login mk_custodian."""
+    store_secrets_dir: Path
+    """The store's secrets: root epochs, tenants' private transport halves."""
+    router_secrets_dir: Path
+    """The router's secrets: tenants' pseudonym keys are put there."""
+    erasure_secrets_dir: Path
+    """The erasure consumer's secrets: the private half of the requests key is put there."""
+    public_keys_dir: Path
+    """Folder with `<process>.pub` of ingest, router, store and operator, which control announces."""
+    free_slots_1: int = Field(default=4, ge=0)
+    """Free slots with one partition kept ready."""
+    free_slots_8: int = Field(default=1, ge=0)
+    """Free slots with eight partitions kept ready."""
+    replication: int = Field(default=1, ge=1)
+    """Replication factor of topics."""
+    min_insync_replicas: int = Field(default=1, ge=1)
+    """`min.insync.replicas` of topics."""
+    local: bool = True
+    """One machine: the smaller partition counts of contracts.topics."""
+    retention_ms: int | None = None
+    """Shortens the retention of every topic; for tests only."""
+    segment_ms: int | None = None
+    """Shortens the segments of every topic; for tests only."""
+
+    @property
+    def topics(self) -> TopicSettings:
+        """How this cluster's topics differ from production's."""
+        return TopicSettings(
+            self.replication, self.min_insync_replicas, self.local, self.retention_ms, self.segment_ms
+        )
+
+
+class OperatorSettings(ProcessSettings):
+    """What `mkc tenant`, `account`, `ledger` and `doctor` are given."""
+
+    model_config = SettingsConfigDict(env_prefix="MKC_OPERATOR_")
+
+    health_port: int = 0
+    """Unused: a command has no health server."""
+    signing_key_file: Path
+    """File of the operators' Ed25519 signing key: 32 bytes, 0600."""
+    control_signers_file: Path
+    """JSON: the names and base64 public keys that may sign control records."""
+    database: str = Field(repr=False)
+    """DSN of the login mk_custodian."""
+    routing_secrets_dir: Path
+    """The router's secrets: the routing key, which hashes administrators' ids, is there."""
+    name: str = Field(default_factory=getpass.getuser, max_length=200)
+    """Who gives the command: recorded with what it did."""
+    timeout_s: float = Field(default=30, gt=0)
+    """How long a command waits for the custodian."""
+    replication: int = Field(default=1, ge=1)
+    """Replication factor that `mkc doctor` expects of topics."""
+    min_insync_replicas: int = Field(default=1, ge=1)
+    """`min.insync.replicas` that `mkc doctor` expects of topics."""
+    local: bool = True
+    """Whether `mkc doctor` expects the partition counts of one machine."""
+    retention_ms: int | None = None
+    """Shortened retention that `mkc doctor` expects; for tests only."""
+    segment_ms: int | None = None
+    """Shortened segments that `mkc doctor` expects; for tests only."""
+    free_slots_1: int = Field(default=4, ge=0)
+    """Free slots with one partition that `mkc doctor` expects."""
+    free_slots_8: int = Field(default=1, ge=0)
+    """Free slots with eight partitions that `mkc doctor` expects."""
+
+    @property
+    def topics(self) -> TopicSettings:
+        """How this cluster's topics differ from production's."""
+        return TopicSettings(
+            self.replication, self.min_insync_replicas, self.local, self.retention_ms, self.segment_ms
+        )
+
+
+def load_signer(name: str, path: Path, setting: str) -> Signer:
+    """A signing key from its file. Raises InvalidSettings naming `setting`."""
+    try:
+        return Signer.from_bytes(name, read_secret(path, setting))
+    except ValueError as exc:
+        raise InvalidSettings(f"{setting}: not a signing key of 32 bytes") from exc
+
+
+def load_control_signers(path: Path, setting: str) -> dict[str, KnownSigner]:
+    """The signers pinned in a file. Raises InvalidSettings naming `setting`."""
+    try:
+        return pinned_signers(orjson.loads(path.read_bytes()))
+    except (OSError, ValueError, AttributeError, TypeError) as exc:
+        raise InvalidSettings(f"{setting}: not a readable list of signers") from exc
+
+
+def require_pinned(signer: Signer, pinned: dict[str, KnownSigner], setting: str) -> None:
+    """Raises InvalidSettings unless readers of control would believe `signer`."""
+    known = pinned.get(signer.name)
+    if known is None or known.public_raw != signer.public_raw:
+        raise InvalidSettings(f"{setting}: does not hold the public half of this process's signing key")
+
+
+def load_public_key(path: Path, setting: str) -> bytes:
+    """A signer's 32 public bytes from its base64 file. Raises InvalidSettings naming `setting`."""
+    try:
+        raw = b64decode(path.read_text().strip(), validate=True)
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(f"{setting}: {path.name} is missing or not base64") from exc
+    if len(raw) != 32:
+        raise InvalidSettings(f"{setting}: {path.name} is not a public key of 32 bytes")
+    return raw
