@@ -40,7 +40,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_INGEST_PORT": str(needs.receiver_port),
             "MKC_INGEST_APPS_FILE": str(keys / "ingest" / "apps.json"),
             "MKC_INGEST_RAW_KEYS_FILE": str(public / "raw_keys.json"),
-            "MKC_INGEST_ROUTER_PUBLIC_KEY_FILE": str(public / "router.pub"),
+            "MKC_INGEST_ROUTER_KEY_FILE": str(public / "router.pub"),
         },
         "router": shared["router"]
         | {
@@ -57,12 +57,31 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
         "custodian": shared["custodian"]
         | {
             "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE": signers,
-            "MKC_CUSTODIAN_KEYS_DIR": str(keys),
             "MKC_CUSTODIAN_DATABASE": needs.logins["mk_custodian"],
+            "MKC_CUSTODIAN_STORE_SECRETS_DIR": str(keys / "store" / "secrets"),
+            "MKC_CUSTODIAN_ROUTER_SECRETS_DIR": str(keys / "router" / "secrets"),
+            "MKC_CUSTODIAN_ERASURE_SECRETS_DIR": str(keys / "erasure" / "secrets"),
+            "MKC_CUSTODIAN_PUBLIC_KEYS_DIR": str(public),
+            **_shortened("MKC_CUSTODIAN", needs.topics),
         },
     }
 
 
 def operator_environment(needs: Needs) -> dict[str, str]:
     """The variables with which `mkc` works in this checkout."""
-    return {}
+    keys = needs.keys
+    return {
+        "MKC_OPERATOR_KAFKA": needs.kafka,
+        "MKC_OPERATOR_SIGNING_KEY_FILE": str(keys / "operator" / "signing.key"),
+        "MKC_OPERATOR_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),
+        "MKC_OPERATOR_DATABASE": needs.logins["mk_custodian"],
+        "MKC_OPERATOR_ROUTING_SECRETS_DIR": str(keys / "router" / "secrets"),
+        **_shortened("MKC_OPERATOR", needs.topics),
+        "MKC_POST_URL": f"http://127.0.0.1:{needs.receiver_port}",
+        "MKC_POST_APPS_FILE": str(keys / "ingest" / "apps.json"),
+    }
+
+
+def _shortened(prefix: str, topics: TopicSettings) -> dict[str, str]:
+    shortened = {"RETENTION_MS": topics.retention_ms, "SEGMENT_MS": topics.segment_ms}
+    return {f"{prefix}_{name}": str(value) for name, value in shortened.items() if value is not None}

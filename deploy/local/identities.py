@@ -38,6 +38,8 @@ def make_identities(keys: Path) -> None:
     for process in SECRET_FOLDERS:
         (keys / process).mkdir(mode=0o700, exist_ok=True)
         SecretFolder(keys / process / "secrets")
+    # Hashes administrators' app-scoped ids (contracts.control); the router and `mkc account` use the same.
+    SecretFolder(keys / "router" / "secrets").put_if_absent("routing", os.urandom(32))
 
 
 def _publish(path: Path, text: str) -> None:

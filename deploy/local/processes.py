@@ -8,6 +8,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import json
+import os
 import secrets
 import signal
 from collections.abc import Coroutine, Iterable, Mapping
@@ -18,7 +19,9 @@ from typing import Any, Final, TypeVar
 from contracts.topics import STATIC_TOPICS
 from deploy.local.database import prepare_database
 from deploy.local.environment import DEMO_APP, Needs, operator_environment, process_environments
+from deploy.local.errors import LocalStackError
 from deploy.local.identities import make_identities
+from deploy.local.process import Owner, ProcessIdentity
 from deploy.local.service_node import ServiceNode
 from deploy.local.stack import Endpoints
 from runtime.files import write_atomic
@@ -77,9 +80,30 @@ class Service:
         self.topics = topics or TopicSettings()
         self.run_dir = (run_dir or self.root / "run").absolute()
         self.keys = self.root / "keys"
+        self._owner_file = self.run_dir / "service.json"
         self._overrides = dict(overrides or {})
         self._nodes: dict[str, ServiceNode] = {}
         self._logins: dict[str, str] = {}
+
+    def claim(self) -> None:
+        """Take the root's processes for this process. LocalStackError if another living one has them."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        me = ProcessIdentity.of(os.getpid())
+        owner = Owner.read(self._owner_file)
+        if (
+            owner is not None
+            and owner.process is not None
+            and owner.process != me
+            and owner.process.is_alive()
+        ):
+            raise LocalStackError(
+                f"Another run (pid {owner.process.pid}) has {self.root}: end it, or choose another --root and MKC_PORT_BASE."
+            )
+        Owner(me).write(self._owner_file)
+
+    def release(self) -> None:
+        """Give the root's processes up again."""
+        self._owner_file.unlink(missing_ok=True)
 
     # Preparation: the three parts need nothing of each other and may run in parallel.
 

@@ -23,6 +23,7 @@ from uuid import UUID
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
+from contracts.ledger import Outcome
 from deploy.local.processes import MODULES, Ports, Service, in_own_loop
 from deploy.local.service_node import ServiceNode
 from deploy.local.stack import LocalStack
@@ -177,9 +178,13 @@ class World:
             except SystemExit as exc:
                 return exc.code if isinstance(exc.code, int) else 1
 
-        with self._operator_settings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            with concurrent.futures.ThreadPoolExecutor(1) as pool:
-                code = pool.submit(call).result()
+        with (
+            self._operator_settings(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            concurrent.futures.ThreadPoolExecutor(1) as pool,
+        ):
+            code = pool.submit(call).result()
         return code, out.getvalue(), err.getvalue()
 
     @contextlib.contextmanager
@@ -256,7 +261,7 @@ class World:
 
     def outcomes(self, tenant: Tenant) -> dict[str, int]:
         """Totals of the tenant's lane outcomes; only those above 0."""
-        names = "stored duplicate fenced expired refused quarantined notice expired_unread replays".split()
+        names = [*Outcome, "expired_unread", "replays"]
         sums = ", ".join(f"coalesce(sum({name}), 0)::int AS {name}" for name in names)
         found = self.sql(f"SELECT {sums} FROM {tenant.schema}.lane_outcome")[0]
         return {name: found[name] for name in names if found[name]}

@@ -25,6 +25,8 @@ TEXT_ORDER = "Pedido confirmado: 2 broas de milho e 1 rosca-da-rainha, retirada 
 TEXT_VISIT = "Confirmo a limpeza de quinta-feira com a dra. Emanuelle, obrigado!"
 TEXT_LARGE = "Encomenda da festa junina da Quitéria: canjica, curau, quentão e cocada. "
 
+TEXTS: Final = (TEXT_BREAD, TEXT_CAKE, TEXT_TOOTH, TEXT_ECHO, TEXT_ORDER, TEXT_VISIT, TEXT_LARGE.strip())
+"""What was said."""
 PERSONAL: Final = (
     MARIA, MARIA_PHONE, "553188714021", JOAO, JOAO_PHONE, "551173306158", ANA_IGSID, PEDRO_PSID, "Pedro Valdomiro",
     TEXT_BREAD, TEXT_CAKE, TEXT_TOOTH, TEXT_ECHO, TEXT_ORDER, TEXT_VISIT, TEXT_LARGE.strip(), "Quitéria", "Emanuelle",

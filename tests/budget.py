@@ -1,0 +1,178 @@
+"""`python -m tests.budget`: the whole suite on one Kafka and one Postgres, each folder within its time budget.
+
+A folder over its budget fails the run, as does one with tests of which none ran. Budgets are for two cores like those
+they were set on; a slower machine, measured first, gets proportionally more, a faster one not less.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+from deploy.local.errors import LocalStackError
+from deploy.local.stack import LocalStack
+from tests.support.servers import PORT_VARIABLE, ROOT_VARIABLE, free_port_base
+
+HERE: Final = Path(__file__).parent
+REFERENCE_S: Final = 0.1
+"""What `machine_factor`'s work takes on the cores that the budgets were set on."""
+_HANGS_AT: Final = 3
+"""A folder that takes this many times its budget is ended: something in it waits for ever."""
+_NO_TESTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Folders of `tests/` that share a budget of `seconds`."""
+
+    folders: tuple[str, ...]
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return " + ".join(self.folders)
+
+    def paths(self) -> list[str]:
+        """The folders that hold tests."""
+        return [str(HERE / folder) for folder in self.folders if any((HERE / folder).rglob("test_*.py"))]
+
+
+GROUPS: Final = (
+    Group(("unit", "property", "architecture"), 90),
+    Group(("contract",), 30),
+    Group(("integration",), 180),
+    Group(("fault",), 240),
+    Group(("privacy",), 120),
+    Group(("e2e",), 120),
+)
+
+
+@dataclass(slots=True)
+class Result:
+    """What a group's run gave."""
+
+    group: Group
+    took_s: float = 0.0
+    allowed_s: float = 0.0
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def row(self) -> str:
+        """One line of the table."""
+        verdict = "ok" if not self.problems else "; ".join(self.problems)
+        counts = f"{self.passed:>6} {self.failed:>6} {self.skipped:>7}"
+        return f"{self.group.name:<32} {self.took_s:>7.1f} {self.allowed_s:>7.0f} {counts}  {verdict}"
+
+
+def machine_factor() -> float:
+    """How many times longer this machine takes than the one of the budgets, at least 1: the best of five tries."""
+    best = min(_work() for _ in range(5))
+    return max(1.0, best / REFERENCE_S)
+
+
+def _work() -> float:
+    started = time.perf_counter()
+    digest = b""
+    for number in range(200_000):
+        digest = hashlib.sha256(digest + number.to_bytes(4)).digest()
+    return time.perf_counter() - started
+
+
+def judge(result: Result, exit_code: int, report: Path) -> None:
+    """Fill in what the run's report says, and everything that is wrong with it."""
+    if report.is_file():
+        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+            total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            result.passed += max(0, total - failed - skipped)
+            result.failed += failed
+            result.skipped += skipped
+    if exit_code == _NO_TESTS or (exit_code == 0 and not result.passed and not result.skipped):
+        result.problems.append("no test ran")
+    elif exit_code != 0:
+        result.problems.append(
+            f"{result.failed} failed" if result.failed else f"pytest ended with {exit_code}"
+        )
+    if result.took_s > result.allowed_s:
+        result.problems.append(f"over budget by {result.took_s - result.allowed_s:.0f} s")
+
+
+def run_group(group: Group, factor: float, reports: Path, extra: Sequence[str]) -> Result:
+    """Run one group's tests; its result."""
+    result = Result(group, allowed_s=group.seconds * factor)
+    paths = group.paths()
+    if not paths:
+        return result
+    report = reports / f"{group.folders[0]}.xml"
+    print(f"\n── {group.name} ──", flush=True)
+    command = [sys.executable, "-m", "pytest", *paths, "-q", f"--junitxml={report}", *extra]
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=HERE.parent, start_new_session=True)
+    try:
+        exit_code = process.wait(result.allowed_s * _HANGS_AT)
+    except subprocess.TimeoutExpired:
+        exit_code = _end(process)
+        result.problems.append("hung and was ended")
+    except KeyboardInterrupt:
+        _end(process)
+        raise
+    result.took_s = time.monotonic() - started
+    judge(result, exit_code, report)
+    return result
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, signum)
+        try:
+            return process.wait(20)
+        except subprocess.TimeoutExpired:
+            continue
+    return process.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all groups; arguments go to pytest. 0 if every test passed within every budget."""
+    extra = list(sys.argv[1:] if arguments is None else arguments)
+    factor = machine_factor()
+    print(f"machine factor {factor:.2f} (budgets are multiplied by it)")
+    root = Path(tempfile.mkdtemp(prefix="mkchannels-test-"))
+    root.chmod(0o755)
+    base = free_port_base()
+    os.environ[ROOT_VARIABLE], os.environ[PORT_VARIABLE] = str(root), str(base)
+    began = time.monotonic()
+    try:
+        with LocalStack(root, port_base=base, profile="test"):
+            results = [run_group(group, factor, root, extra) for group in GROUPS]
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    print(f"\n{'folders':<32} {'took':>7} {'budget':>7} {'passed':>6} {'failed':>6} {'skipped':>7}")
+    for result in results:
+        print(result.row())
+    print(f"{'all':<32} {time.monotonic() - began:>7.1f} {sum(result.allowed_s for result in results):>7.0f}")
+    passed, failed, skipped = (
+        sum(getattr(result, name) for result in results) for name in ("passed", "failed", "skipped")
+    )
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if any(result.problems for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
