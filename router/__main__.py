@@ -1,0 +1,188 @@
+"""The router's command: reads settings, puts the concrete parts together, runs until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from contracts import topics
+from contracts.control import ControlView, SignerRecord
+from contracts.errors import InvalidSettings, KeyNotYetKnown, TransientError
+from contracts.events.registry import EVENT_TYPES
+from contracts.sealing import RecordOpener
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner
+from router.consume import RawConsumer
+from router.endings import RecordEndings
+from router.finish import Finisher
+from router.observe import Observer
+from router.open import Signers
+from router.pacing import backoff_s
+from router.publish import TenantOutboxes
+from router.raw_keys import Keyring, RawKeyMaker
+from router.requests import ErasureRequests
+from router.route import RecordRouter
+from router.settings import RouterSettings
+from router.split.delivery import split
+from router.split.requests import scope_of
+from runtime import logging
+from runtime.clock import SystemClock
+from runtime.epochs import EpochSource
+from runtime.files import SecretFolder
+from runtime.http.health import HealthServer
+from runtime.kafka.clients import Producer, consumer
+from runtime.kafka.control import ControlReader
+from runtime.lifecycle import Supervisor, run
+from runtime.metrics import ProcessMetrics
+from runtime.settings import load
+
+KEYS_EVERY_S: Final = 60.0
+FETCH_BYTES: Final = 2 * topics.MIB
+"""Of one partition at a time; Kafka still hands out a single larger record."""
+ROUTING_KEY: Final = "routing"
+
+
+async def main(supervisor: Supervisor) -> None:
+    """Run the router."""
+    settings = load(RouterSettings)
+    signer, pinned = settings.signer(), settings.pinned()
+    secrets = SecretFolder(settings.secrets_dir)
+    clock = SystemClock()
+    metrics = ProcessMetrics("router")
+    control = ControlReader(settings.kafka, "mk-router-control", ControlView(pinned), metrics)
+    me = KnownSigner(signer.name, signer.public_raw, RIGHTS_BY_PROCESS["router"])
+
+    def known(name: str) -> KnownSigner | None:
+        return me if name == me.name else control.view.signer(name)
+
+    keyring = Keyring(secrets)
+    opener = RecordOpener(keyring.get, known_signers := Signers(known))
+    control.listeners.append(lambda record: opener.forget() if isinstance(record, SignerRecord) else None)
+    events = Producer(settings.kafka, "mk-router-events", compression="lz4")
+    records = Producer(settings.kafka, "mk-router-records")
+    epochs = EpochSource(signer, clock)
+    observer = Observer(metrics, clock)
+    requests = ErasureRequests(records, control.view, epochs, clock, observer.request_written)
+    outboxes = TenantOutboxes(
+        producer=events,
+        view=control.view,
+        secrets=secrets,
+        epochs=epochs,
+        clock=clock,
+        requests=requests,
+        schemas={name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()},
+        supervisor=supervisor,
+        unavailable_after_s=settings.tenant_unavailable_after_s,
+        on_published=observer.events_published,
+    )
+    reader: RawConsumer
+
+    def finished(endings: RecordEndings) -> None:
+        reader.finished(endings)
+
+    finisher = Finisher(records, signer, finished)
+    router = RecordRouter(
+        control=control,
+        opener=opener,
+        signers=known_signers,
+        reload_keys=keyring.reload,
+        split=split,
+        scope_of=scope_of,
+        routing_key=_routing_key(secrets),
+        outboxes=outboxes,
+        clock=clock,
+        start=supervisor.start,
+        on_complete=finisher.completed,
+    )
+    maker = RawKeyMaker(secrets, settings.raw_keys_file, signer)
+    holds_first = asyncio.Event()
+
+    async def tend_keys() -> None:
+        while True:
+            await holds_first.wait()
+            if maker.tend(clock.now()):
+                keyring.reload()
+                opener.forget()
+            await asyncio.sleep(KEYS_EVERY_S)
+
+    def assigned(numbers: frozenset[int]) -> None:
+        if 0 in numbers:
+            holds_first.set()
+        else:
+            holds_first.clear()
+
+    reader = RawConsumer(
+        lambda: consumer(
+            settings.kafka, "mk-router", group=settings.group, max_partition_fetch_bytes=FETCH_BYTES
+        ),
+        records,
+        router,
+        supervisor,
+        clock,
+        drain_s=settings.drain_s,
+        on_finished=observer.record_finished,
+        on_assigned=assigned,
+    )
+    started = asyncio.Event()
+
+    async def follow_control() -> None:
+        try:
+            await control.start(supervisor)
+        except TransientError:
+            await control.stop()
+            raise
+
+    def readiness() -> dict[str, bool]:
+        return {
+            "kafka": started.is_set()
+            and events.alive
+            and records.alive
+            and clock.monotonic() - reader.polled_at < 15,
+            "control": started.is_set(),
+            "raw_keys": maker.published(clock.now()),
+        }
+
+    async with HealthServer(settings.health_host, settings.health_port, metrics, readiness) as health:
+        health.before_scrape.append(lambda: observer.look_at(reader.partitions.values()))
+        try:
+            keyring.reload()
+            for connect in (follow_control, events.start, records.start, reader.start):
+                await _connect(connect, supervisor)
+            if supervisor.stopping.is_set():
+                return
+            started.set()
+            logging.get_logger().info("process.started", **settings.summary())
+            supervisor.start("finish", finisher.run())
+            supervisor.start("requests", requests.run())
+            supervisor.start("keys", tend_keys())
+            await reader.run()
+        finally:
+            await asyncio.gather(
+                reader.stop(), events.stop(), records.stop(), control.stop(), return_exceptions=True
+            )
+
+
+async def _connect(start: Callable[[], Awaitable[None]], supervisor: Supervisor) -> None:
+    """Until Kafka answers: a process that starts before it, or while it is away, waits and is not ready."""
+    attempt = 0
+    while not supervisor.stopping.is_set():
+        try:
+            await start()
+            return
+        except TransientError as exc:
+            if attempt in (0, 10):
+                logging.get_logger().warning("kafka.away", exc=exc)
+            await asyncio.sleep(backoff_s(attempt, longest_s=2.0))
+            attempt += 1
+
+
+def _routing_key(secrets: SecretFolder) -> bytes:
+    try:
+        return secrets.get(ROUTING_KEY)
+    except KeyNotYetKnown as exc:
+        raise InvalidSettings("MKC_ROUTER_SECRETS_DIR: holds no secret named routing") from exc
+
+
+if __name__ == "__main__":
+    sys.exit(run("router", main))

@@ -1,0 +1,267 @@
+"""Publishes events to tenants' topics: one outbox per tenant, so that a tenant in trouble never holds up another.
+
+An outbox sends in order, one round at a time, retries what was not acknowledged and keeps what it could not send yet.
+When one tenant's output has failed for a minute while others' succeeded, its items are set aside as
+`tenant_unavailable` (DESIGN.md section 8). Must never drop an item: each ends in its record's endings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from aiokafka.structs import RecordMetadata
+
+from contracts.control import AccountRecord, ControlView, TenantRecord, tenant_recipient
+from contracts.errors import KeyNotYetKnown, TenantUnavailable, TransientError
+from contracts.topics import MIB, tenant_events_topic
+from router.endings import RecordEndings
+from router.events import Event, EventMaker
+from router.pacing import backoff_s
+from router.requests import ErasureRequests, request_kind
+from router.split.item import Item
+from runtime import logging
+from runtime.clock import Clock
+from runtime.epochs import EpochSource, headers_size
+from runtime.files import SecretFolder
+from runtime.kafka.clients import BatchRecord, Producer, RecordTooLarge, acknowledged
+from runtime.lifecycle import Supervisor
+
+ROUND_ITEMS: Final = 256
+ROUND_BYTES: Final = 900 * 1024
+ATTEMPT_S: Final = 10.0
+"""A round that is not acknowledged in this time has failed as far as `tenant_unavailable` is concerned."""
+LARGEST_EVENT: Final = 6 * MIB - 8 * 1024
+"""Of `max.message.bytes` of a tenant's topic, less the batch's own frame."""
+
+
+@dataclass(slots=True)
+class Posted:
+    """One item on its way to a tenant: the record and number under which it ends."""
+
+    endings: RecordEndings
+    number: int
+    path: str
+    item: Item = field(repr=False)
+    account: AccountRecord
+
+
+@dataclass(slots=True)
+class _Sealed:
+    posted: Posted
+    event: Event
+    record: BatchRecord = field(repr=False)
+
+
+class TenantOutboxes:
+    """All tenants' outboxes, made at first use."""
+
+    def __init__(
+        self,
+        *,
+        producer: Producer,
+        view: ControlView,
+        secrets: SecretFolder,
+        epochs: EpochSource,
+        clock: Clock,
+        requests: ErasureRequests,
+        schemas: Mapping[str, bytes],
+        supervisor: Supervisor,
+        unavailable_after_s: float,
+        on_published: Callable[[int], None],
+        on_recovered: Callable[[UUID], None] = lambda _tenant: None,
+    ) -> None:
+        self.producer, self.view, self.secrets, self.epochs = producer, view, secrets, epochs
+        self.clock, self.requests, self.schemas = clock, requests, schemas
+        self.unavailable_after_s = unavailable_after_s
+        self.on_published, self.on_recovered = on_published, on_recovered
+        self._supervisor = supervisor
+        self._outboxes: dict[UUID, _Outbox] = {}
+        self._succeeded: dict[UUID, float] = {}
+
+    def put(self, tenant: UUID, posted: Posted) -> None:
+        """Queue one item; its order within the tenant is kept."""
+        outbox = self._outboxes.get(tenant)
+        if outbox is None:
+            outbox = self._outboxes[tenant] = _Outbox(tenant, self)
+            self._supervisor.start("outbox", outbox.run())
+        outbox.put(posted)
+
+    def succeeded(self, tenant: UUID) -> None:
+        """The tenant's output was acknowledged just now."""
+        self._succeeded[tenant] = self.clock.monotonic()
+
+    def others_succeed(self, tenant: UUID, since: float) -> bool:
+        """True if another tenant's output was acknowledged after `since` (monotonic seconds)."""
+        return any(at > since for other, at in self._succeeded.items() if other != tenant)
+
+
+def _let_go(future: asyncio.Future[RecordMetadata]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+class _Outbox:
+    def __init__(self, tenant: UUID, shared: TenantOutboxes) -> None:
+        self._tenant = tenant
+        self._shared = shared
+        self._queue: deque[Posted] = deque()
+        self._wake = asyncio.Event()
+        self._maker: EventMaker | None = None
+        self._failing_since: float | None = None
+        self._unavailable = False
+
+    def put(self, posted: Posted) -> None:
+        self._queue.append(posted)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send rounds for as long as the process lives; an exception that is not transient stops the process."""
+        attempt = 0
+        while True:
+            while not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            round_ = self._take()
+            try:
+                await self._send(round_)
+            except (TransientError, TimeoutError) as exc:
+                self._failed(exc, attempt)
+                await asyncio.sleep(backoff_s(attempt))
+                attempt += 1
+            else:
+                attempt = 0
+                self._worked()
+
+    def _take(self) -> list[Posted]:
+        taken: list[Posted] = []
+        while self._queue and len(taken) < ROUND_ITEMS:
+            posted = self._queue.popleft()
+            if not posted.endings.dropped:
+                taken.append(posted)
+        return taken
+
+    def _failed(self, exc: BaseException, attempt: int) -> None:
+        now = self._shared.clock.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if attempt in (0, 10):
+            logging.get_logger().warning("tenant.unreachable", exc=exc, tenant=str(self._tenant))
+        waited_s = now - self._failing_since
+        since = max(self._failing_since, now - self._shared.unavailable_after_s)
+        if (
+            self._unavailable or waited_s >= self._shared.unavailable_after_s
+        ) and self._shared.others_succeed(self._tenant, since):
+            if not self._unavailable:
+                logging.get_logger().error(
+                    "tenant.unavailable", tenant=str(self._tenant), items=len(self._queue)
+                )
+            self._unavailable = True
+            while self._queue:
+                posted = self._queue.popleft()
+                if not posted.endings.dropped:
+                    posted.endings.set_aside(posted.number, posted.path, TenantUnavailable.code, self._tenant)
+
+    def _worked(self) -> None:
+        self._failing_since = None
+        self._shared.succeeded(self._tenant)
+        if self._unavailable:
+            self._unavailable = False
+            self._shared.on_recovered(self._tenant)
+
+    async def _send(self, taken: list[Posted]) -> None:
+        """Send one round. What was not acknowledged is back at the head of the queue when this raises."""
+        left = dict(enumerate(taken))
+        try:
+            topic, by_partition = self._seal(left)
+            for _, sealed in by_partition.items():
+                await self._send_partition(topic, sealed, left)
+        finally:
+            self._queue.extendleft(reversed(left.values()))
+
+    def _seal(self, left: dict[int, Posted]) -> tuple[str, dict[int, list[tuple[int, _Sealed]]]]:
+        shared = self._shared
+        tenant = shared.view.tenants[self._tenant]
+        topic = tenant_events_topic(tenant.slot)
+        maker = self._maker_for(tenant)
+        recipient = shared.view.sealing_key(tenant_recipient(self._tenant), shared.clock.now())
+        shared.epochs.current(topic, self._tenant, recipient)
+        by_partition: dict[int, list[tuple[int, _Sealed]]] = {}
+        size = 0
+        for position, posted in list(left.items()):
+            if size > ROUND_BYTES:
+                break
+            try:
+                event = maker.make(posted.item, posted.account, posted.endings.origin.received_at_ms)
+            except Exception as exc:
+                logging.get_logger().error("item.defective", exc=exc)
+                del left[position]
+                posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)
+                continue
+            value, headers = shared.epochs.seal(
+                topic, self._tenant, recipient, event.plaintext, event.headers
+            )
+            if len(value) > LARGEST_EVENT - headers_size(headers):
+                del left[position]
+                posted.endings.set_aside(posted.number, posted.path, RecordTooLarge.code, self._tenant)
+                continue
+            size += len(value)
+            by_partition.setdefault(event.partition, []).append(
+                (position, _Sealed(posted, event, (event.key, value, headers)))
+            )
+        return topic, by_partition
+
+    async def _send_partition(
+        self, topic: str, sealed: Sequence[tuple[int, _Sealed]], left: dict[int, Posted]
+    ) -> None:
+        partition = sealed[0][1].event.partition
+        while sealed:
+            async with asyncio.timeout(ATTEMPT_S):
+                count, future = await self._shared.producer.send_batch(
+                    topic, partition, [one.record for _, one in sealed]
+                )
+            await self._acknowledged(future)
+            for position, _ in sealed[:count]:
+                del left[position]
+            self._end([one for _, one in sealed[:count]])
+            sealed = sealed[count:]
+
+    async def _acknowledged(self, future: asyncio.Future[RecordMetadata]) -> None:
+        # The client goes on trying by itself, and a batch given up here may still arrive: only a tenant that is
+        # unavailable while others are not is given up.
+        while True:
+            done, _ = await asyncio.wait((future,), timeout=ATTEMPT_S)
+            if done:
+                await acknowledged(future)
+                return
+            self._failed(TimeoutError(), attempt=0)
+            if self._unavailable:
+                future.add_done_callback(_let_go)
+                raise TimeoutError
+
+    def _end(self, acked: Sequence[_Sealed]) -> None:
+        numbers: dict[int, tuple[RecordEndings, list[int]]] = {}
+        for one in acked:
+            posted = one.posted
+            kind = request_kind(posted.item)
+            if kind is not None:
+                self._shared.requests.put(
+                    kind, posted.endings, posted.number, self._tenant, posted.account, one.event
+                )
+                continue
+            numbers.setdefault(id(posted.endings), (posted.endings, []))[1].append(posted.number)
+        for endings, ended in numbers.values():
+            endings.published(ended, self._tenant)
+        self._shared.on_published(len(acked))
+
+    def _maker_for(self, tenant: TenantRecord) -> EventMaker:
+        if self._maker is None or self._maker.tenant is not tenant:
+            key = self._shared.secrets.get(f"pseudonym-{self._tenant}")
+            if len(key) != 32:
+                raise KeyNotYetKnown("the pseudonym key is not complete yet")
+            self._maker = EventMaker(tenant, key, self._shared.schemas)
+        return self._maker

@@ -1,0 +1,120 @@
+"""The raw keypairs: makes one a day, publishes the public halves in a signed file, destroys private halves on schedule.
+
+Whichever router holds partition 0 of `mk.raw.v1` makes them (put-if-absent by day, so two that overlap make the same
+one); every router reads them. A day's key is active from that day's midnight UTC and sealed to for four days, so
+receivers have a valid key while no router runs for three days; senders take the youngest active one. A public half is
+published only after its private half reads back. Must never hand a private half to anything but the opener.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from contracts import raw_keys
+from contracts.errors import TamperedRecord
+from contracts.hybrid import HybridPrivateKey
+from contracts.raw_keys import RawKey
+from contracts.sealing import KEY_KEPT_AFTER_S
+from contracts.signing import KnownSigner, Right, Signer
+from runtime.files import SecretFolder, write_atomic
+
+PREFIX: Final = "raw-"
+PUBLISHED_AHEAD_DAYS: Final = 3
+SEALED_FOR: Final = timedelta(days=4)
+KEPT_AFTER: Final = timedelta(seconds=KEY_KEPT_AFTER_S)
+_NAME: Final = re.compile(r"raw-(\d{8})")
+
+
+def _day_of(name: str) -> datetime | None:
+    matched = _NAME.fullmatch(name)
+    if matched is None:
+        return None
+    try:
+        return datetime.strptime(matched[1], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _name_of(day: datetime) -> str:
+    return f"{PREFIX}{day:%Y%m%d}"
+
+
+def days_wanted(now: datetime) -> tuple[datetime, ...]:
+    """Today and the three days ahead: the midnights (UTC) whose keys must be published now."""
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return tuple(today + timedelta(days=ahead) for ahead in range(PUBLISHED_AHEAD_DAYS + 1))
+
+
+class RawKeyMaker:
+    """Makes, publishes and destroys. Only the holder of raw partition 0 calls `tend`."""
+
+    def __init__(self, secrets: SecretFolder, file: Path, signer: Signer) -> None:
+        self._secrets = secrets
+        self._file = file
+        self._signer = signer
+
+    def tend(self, now: datetime) -> int:
+        """Make missing keys, publish the list if it changed, destroy what is due; how many halves were destroyed."""
+        published: list[RawKey] = []
+        present = {day for name in self._secrets.names(PREFIX) if (day := _day_of(name)) is not None}
+        for day in sorted(present | set(days_wanted(now))):
+            if day + SEALED_FOR <= now:
+                continue
+            name = _name_of(day)
+            if day not in present:
+                self._secrets.put_if_absent(name, HybridPrivateKey.generate().raw)
+            # Read back before publishing: nothing may be sealed to a key that cannot be opened with.
+            public = HybridPrivateKey.from_bytes(self._secrets.get(name)).public
+            published.append(
+                RawKey.model_construct(public_key=public.raw, active_from=day, seal_until=day + SEALED_FOR)
+            )
+        self._publish(tuple(published))
+        due = [day for day in present if day + SEALED_FOR + KEPT_AFTER <= now]
+        for day in due:
+            self._secrets.destroy(_name_of(day))
+        return len(due)
+
+    def _publish(self, keys: tuple[RawKey, ...]) -> None:
+        try:
+            if self._read() == keys:
+                return
+        except (OSError, TamperedRecord):
+            pass  # missing, or not ours: written anew
+        write_atomic(self._file, raw_keys.encode(keys, self._signer), mode=0o644)
+
+    def _read(self) -> tuple[RawKey, ...]:
+        me = KnownSigner(self._signer.name, self._signer.public_raw, frozenset({Right.SIGN_RAW_KEYS}))
+        return raw_keys.decode(self._file.read_bytes(), me)
+
+    def published(self, now: datetime) -> bool:
+        """True while the file names a key that receivers can seal to."""
+        try:
+            return raw_keys.current(self._read(), now) is not None
+        except (OSError, TamperedRecord):
+            return False
+
+
+class Keyring:
+    """The raw private halves by key id, as far as they have been read."""
+
+    def __init__(self, secrets: SecretFolder) -> None:
+        self._secrets = secrets
+        self._by_name: dict[str, HybridPrivateKey] = {}
+        self._by_id: dict[bytes, HybridPrivateKey] = {}
+
+    def get(self, key_id: bytes) -> HybridPrivateKey | None:
+        """The private half of that id, or None: `reload`, then ask again."""
+        return self._by_id.get(key_id)
+
+    def reload(self) -> None:
+        """Read what is new in the folder and forget what was destroyed."""
+        names: Sequence[str] = [name for name in self._secrets.names(PREFIX) if _day_of(name) is not None]
+        self._by_name = {
+            name: self._by_name.get(name) or HybridPrivateKey.from_bytes(self._secrets.get(name))
+            for name in names
+        }
+        self._by_id = {key.public.key_id: key for key in self._by_name.values()}

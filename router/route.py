@@ -1,0 +1,260 @@
+"""Routes one raw record: opens it, splits it, finds each item's tenant and hands it on. Every item ends exactly once.
+
+An exception in one item's code sets that item aside as `defect` (type and frames only) and its neighbours go on; an
+exception anywhere else stops the process without committing. Must never commit: see `router.consume`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from contracts.block import Delivery
+from contracts.control import ControlView
+from contracts.errors import KeyNotYetKnown, PermanentError, ReplayLimit, TamperedRecord, TransientError
+from contracts.sealing import RecordOpener
+from router.endings import RecordEndings
+from router.open import REPLAYS_ALLOWED, Origin, RawRecord, SignerNotYetKnown, Signers, open_block, origin_of
+from router.pacing import backoff_s
+from router.publish import Posted
+from router.resolve import Destination, Refused, Resolution, resolve
+from router.split.item import AccountKey, BadItem, Item
+from runtime import logging
+from runtime.clock import Clock
+
+BREATH_ITEMS: Final = 128
+"""After so many items the event loop gets its turn: heartbeats and acknowledgements wait behind a large block."""
+
+Splitter = Callable[[bytes], Sequence[Item | BadItem]]
+
+
+class Control(Protocol):
+    """The control plane as the router follows it."""
+
+    view: ControlView
+
+    async def catch_up(self, timeout_s: float = 5.0) -> None:
+        """Return when the view holds everything up to an end offset requested after this call."""
+
+
+class Post(Protocol):
+    """Where routed items go."""
+
+    def put(self, tenant: Any, posted: Posted) -> None:
+        """Queue one item for a tenant."""
+
+
+@dataclass(slots=True)
+class Deferred:
+    """An item whose answer control may still change."""
+
+    number: int
+    path: str
+    app: str
+    item: Item = field(repr=False)
+
+
+@dataclass(slots=True)
+class Underway:
+    """What one raw partition has under way, shared with whoever shows it, waits for it or drops it."""
+
+    for_key: bool = False
+    accounts: Counter[AccountKey] = field(default_factory=Counter)
+    """Accounts with deferred items: later items of theirs queue behind, so their order holds."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    endings: dict[int, RecordEndings] = field(default_factory=dict)
+    """By offset, from the moment a record has items until it is finished."""
+
+
+def selected(path: str, only: Sequence[tuple[str, str]] | None) -> bool:
+    """Whether a replay routes this item: it is listed, or inside a listed part, or around one."""
+    if only is None:
+        return True
+    return any(_within(path, listed) or _within(listed, path) for listed, _ in only)
+
+
+def _within(path: str, outer: str) -> bool:
+    return outer == "" or path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+class RecordRouter:
+    """Routes records of any raw partition."""
+
+    def __init__(
+        self,
+        *,
+        control: Control,
+        opener: RecordOpener,
+        signers: Signers,
+        reload_keys: Callable[[], None],
+        split: Splitter,
+        scope_of: Callable[[Item], str],
+        routing_key: bytes,
+        outboxes: Post,
+        clock: Clock,
+        start: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]],
+        on_complete: Callable[[RecordEndings], None],
+    ) -> None:
+        self._control, self._opener, self._signers, self._reload_keys = control, opener, signers, reload_keys
+        self._split, self._scope_of, self._routing_key = split, scope_of, routing_key
+        self._outboxes, self._clock, self._start, self._on_complete = outboxes, clock, start, on_complete
+
+    async def route(self, record: RawRecord, underway: Underway) -> None:
+        """Take the record up; its endings complete later. Waits while a key or signer is not known yet."""
+        origin = Origin(record.timestamp_ms)
+        try:
+            origin = await self._patiently(lambda: origin_of(record, self._signers), underway)
+            if origin.replay > REPLAYS_ALLOWED:
+                raise ReplayLimit("replayed too often")
+            deliveries = await self._patiently(
+                lambda: open_block(
+                    record, origin, self._opener, self._signers, self._clock.now().timestamp()
+                ),
+                underway,
+            )
+        except PermanentError as exc:
+            self._unopened(record, origin, exc, underway)
+            return
+        endings = underway.endings[record.offset] = RecordEndings(record, origin, self._on_complete)
+        endings.deliveries = len(deliveries)
+        deferred = await self._items(endings, deliveries, underway)
+        if deferred:
+            self._defer(endings, deferred, underway)
+        endings.close()
+
+    def _unopened(self, record: RawRecord, origin: Origin, exc: PermanentError, underway: Underway) -> None:
+        """A block that cannot be opened is one item; of a replay, the items it was to route."""
+        endings = underway.endings[record.offset] = RecordEndings(record, origin, self._on_complete)
+        logging.get_logger().error(
+            "block.refused", exc=exc, topic=record.topic, partition=record.partition, offset=record.offset
+        )
+        for path, _ in origin.only or (("", ""),):
+            endings.set_aside(endings.begin(), path, exc.code)
+        endings.close()
+
+    async def _patiently(self, attempt_once: Callable[[], Any], underway: Underway) -> Any:
+        """Repeat until it succeeds or fails for good. A signer unknown after a catch-up is tampering."""
+        attempt = 0
+        caught_up = False
+        while True:
+            try:
+                result = attempt_once()
+            except SignerNotYetKnown:
+                if caught_up:
+                    raise TamperedRecord("sealed by nobody we know") from None
+                await self._catch_up()
+                caught_up = True
+            except KeyNotYetKnown as exc:
+                self._reload_keys()
+                if attempt > 0:
+                    underway.for_key = True
+                    if attempt == 1:
+                        logging.get_logger().error("key.missing", exc=exc)
+                    await asyncio.sleep(backoff_s(attempt))
+                attempt += 1
+            else:
+                underway.for_key = False
+                return result
+
+    async def _catch_up(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._control.catch_up()
+                return
+            except TransientError as exc:
+                if attempt == 0:
+                    logging.get_logger().warning("control.waiting", exc=exc)
+                await asyncio.sleep(backoff_s(attempt))
+                attempt += 1
+
+    async def _items(
+        self, endings: RecordEndings, deliveries: Sequence[Delivery], underway: Underway
+    ) -> list[Deferred]:
+        deferred: list[Deferred] = []
+        only = endings.origin.only
+        routed = breath = 0
+        for position, delivery in enumerate(deliveries):
+            prefix = f"deliveries[{position}]"
+            for found in self._parts(delivery):
+                path = f"{prefix}.{found.path}" if found.path else prefix
+                if not selected(path, only):
+                    continue
+                routed += 1
+                number = endings.begin()
+                if isinstance(found, BadItem):
+                    endings.set_aside(number, path, found.reason)
+                    if found.frames:
+                        logging.get_logger().error("item.defective", frames=list(found.frames))
+                    continue
+                one = Deferred(number, path, delivery.app, found)
+                if underway.accounts and found.account in underway.accounts:
+                    deferred.append(one)
+                    continue
+                resolution = self._resolve(one, endings)
+                if isinstance(resolution, Destination) or resolution is None or resolution.settled:
+                    self._end(one, resolution, endings)
+                else:
+                    deferred.append(one)
+            if routed - breath >= BREATH_ITEMS:
+                breath = routed
+                await asyncio.sleep(0)
+        if only is not None and routed == 0:
+            # What was to be replayed is not there any more: it must still end.
+            for path, _ in only:
+                endings.set_aside(endings.begin(), path, "contract_violation")
+        return deferred
+
+    def _parts(self, delivery: Delivery) -> Sequence[Item | BadItem]:
+        try:
+            parts = self._split(delivery.body)
+        except Exception as exc:
+            return (BadItem("", "defect", None, (type(exc).__name__, *logging.frames_of(exc))),)
+        # A delivery in which nothing was found is evidence too.
+        return parts or (BadItem("", "contract_violation"),)
+
+    def _resolve(self, one: Deferred, endings: RecordEndings) -> Resolution | None:
+        """None: a defect, logged."""
+        try:
+            return resolve(
+                one.item,
+                one.app,
+                endings.origin.received_at_ms,
+                self._control.view,
+                self._scope_of,
+                self._routing_key,
+            )
+        except Exception as exc:
+            logging.get_logger().error("item.defective", exc=exc)
+            return None
+
+    def _end(self, one: Deferred, resolution: Resolution | None, endings: RecordEndings) -> None:
+        if resolution is None:
+            endings.set_aside(one.number, one.path, "defect")
+        elif isinstance(resolution, Destination):
+            self._outboxes.put(
+                resolution.tenant.tenant,
+                Posted(endings, one.number, one.path, one.item, resolution.account),
+            )
+        elif isinstance(resolution, Refused):
+            endings.refused(one.number, resolution.reason, resolution.tenant)
+        else:
+            endings.set_aside(one.number, one.path, resolution.reason, resolution.tenant)
+
+    def _defer(self, endings: RecordEndings, deferred: list[Deferred], underway: Underway) -> None:
+        accounts = [one.item.account for one in deferred if one.item.account is not None]
+        underway.accounts.update(accounts)
+
+        async def settle() -> None:
+            await self._catch_up()
+            for one in deferred:
+                self._end(one, self._resolve(one, endings), endings)
+            underway.accounts.subtract(accounts)
+            underway.accounts += Counter()  # keeps only those above zero
+
+        task = self._start("settle", settle())
+        underway.tasks.add(task)
+        task.add_done_callback(underway.tasks.discard)
