@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,17 @@ class Command:
 
     module: str
     summary: str
+    zones: Mapping[str, str] = field(default_factory=dict)
+    """Other modules that `--zone NAME` asks for: what a zone may open is held only in its own folder."""
+
+    def module_for(self, arguments: list[str]) -> str:
+        """The module that these arguments ask for."""
+        for position, argument in enumerate(arguments):
+            name, found, value = argument.partition("=")
+            if name == "--zone":
+                zone = value if found else "".join(arguments[position + 1 : position + 2])
+                return self.zones.get(zone, self.module)
+        return self.module
 
 
 COMMANDS: Final[dict[str, Command]] = {
@@ -28,7 +40,11 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
     "ledger": Command("store.custody.cli_ledger", "balance what came in against what became of it"),
-    "quarantine": Command("router.cli_quarantine", "list, show and replay what was set aside"),
+    "quarantine": Command(
+        "router.cli_quarantine",
+        "list, show and replay what was set aside",
+        {"tenant": "store.lanes.cli_quarantine"},
+    ),
     "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
     "doctor": Command(
         "store.custody.cli_doctor", "check versions, connections, topics and tables against the code"
@@ -74,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write("mkc: no such command; mkc --help lists them\n")
         return 2
     try:
-        module = importlib.import_module(command.module)
+        module = importlib.import_module(command.module_for(given[1:]))
         return int(module.main(given[1:]))
     except InvalidSettings as exc:
         sys.stderr.write(f"mkc {given[0]}: {exc}\n")
