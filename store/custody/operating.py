@@ -91,8 +91,8 @@ def say(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """JSON on standard output."""
-    say(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode())
+    """JSON on standard output, on one line."""
+    say(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str).decode())
 
 
 def say_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:

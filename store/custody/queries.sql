@@ -216,3 +216,16 @@ CROSS JOIN LATERAL (
     SELECT state, scopes FROM mk.consent WHERE account_id = a.account_id ORDER BY since DESC, proof_ref LIMIT 1) c
 WHERE $1::text IS NULL OR t.name = $1 OR t.tenant_id::text = $1
 ORDER BY a.connected_at, a.account_id
+
+-- name: tenants_with_lanes
+SELECT t.tenant_id, t.name, t.schema_name, s.slot, s.partitions FROM mk.tenant t JOIN mk.slot s USING (tenant_id)
+WHERE t.state IN ('ready', 'paused', 'leaving') AND ($1::text IS NULL OR t.name = $1 OR t.tenant_id::text = $1)
+ORDER BY t.requested_at, t.tenant_id
+
+-- name: lanes
+SELECT partition, position FROM {schema}.lane ORDER BY partition
+
+-- name: lane_outcomes
+SELECT partition, first_offset, next_offset, stored, duplicate, fenced, expired, refused, quarantined, notice,
+    expired_unread, replays
+FROM {schema}.lane_outcome ORDER BY partition, first_offset
