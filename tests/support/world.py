@@ -24,6 +24,7 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.ledger import Outcome
+from deploy.local.demo.play import decoded
 from deploy.local.processes import MODULES, Ports, Service, in_own_loop
 from deploy.local.service_node import ServiceNode
 from deploy.local.stack import LocalStack
@@ -165,8 +166,7 @@ class World:
         code, output, errors = self.mkc_raw(*arguments, "--json")
         if check and code != 0:
             raise MkcFailed(f"mkc {' '.join(arguments)} ended with {code}: {errors or output}")
-        lines = [json.loads(line) for line in output.splitlines() if line.strip()] if output.strip() else []
-        return lines[0] if len(lines) == 1 else lines
+        return decoded(output)
 
     def mkc_raw(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of the operator's command, run in this process."""
@@ -214,10 +214,13 @@ class World:
         )
         return Tenant(name, found[0][0], found[0][1], found[0][2]) if found else None
 
-    def connect(self, tenant: Tenant, product: str, ids: Mapping[str, str]) -> Any:
-        """Connect an account: `ids` are the options of `mkc account connect`, without dashes."""
-        options = [part for name, value in ids.items() for part in (f"--{name}", value)]
-        return self.mkc("account", "connect", tenant.name, "--product", product, *options)
+    def connect(self, tenant: Tenant, product: str, ids: Mapping[str, str | Iterable[str]]) -> UUID:
+        """Connect an account; its id. `ids`: options of `mkc account connect` without dashes, one id or several each."""
+        options = ["--product", product, "--consent-by", "test", "--proof", "test"]
+        for name, values in ids.items():
+            for value in (values,) if isinstance(values, str) else values:
+                options += [f"--{name}", value]
+        return UUID(self.mkc("account", "connect", tenant.name, *options)["account"])
 
     def ledger(self) -> tuple[bool, Any]:
         """Whether the ledger balances, and what `mkc ledger --json` says."""

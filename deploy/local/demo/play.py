@@ -53,8 +53,15 @@ def operate(service: Service, *arguments: str) -> Any:
     if code != 0:
         words = (err.getvalue() or out.getvalue()).strip()
         raise LocalStackError(f"mkc {' '.join(arguments)} failed with {code}: {words[:300]}")
-    documents = [json.loads(line) for line in out.getvalue().splitlines() if line.strip()]
-    return documents[0] if len(documents) == 1 else documents
+    return decoded(out.getvalue())
+
+
+def decoded(output: str) -> Any:
+    """What a command printed with `--json`: one document, or one a line."""
+    try:
+        return json.loads(output or "null")
+    except ValueError:
+        return [json.loads(line) for line in output.splitlines() if line.strip()]
 
 
 def connect_all(service: Service, dsn: str) -> dict[str, DemoTenant]:
@@ -68,17 +75,9 @@ def connect_all(service: Service, dsn: str) -> dict[str, DemoTenant]:
     for account in ACCOUNTS:
         if not set(account.ids.values()) <= connected:
             options = [part for name, value in account.ids.items() for part in (f"--{name}", value)]
-            operate(
-                service,
-                "account",
-                "connect",
-                account.tenant,
-                "--product",
-                account.product,
-                "--label",
-                account.label,
-                *options,
-            )
+            options += ["--product", account.product, "--label", account.label]
+            options += ["--consent-by", "demo", "--proof", "made up for the demo"]
+            operate(service, "account", "connect", account.tenant, *options)
     return {name: known[name] for name in (BAKERY, CLINIC)}
 
 
