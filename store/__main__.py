@@ -1,0 +1,166 @@
+"""`python -m store`: opens tenants' events and persists them, encrypted per person. Wires what `store.lanes` declares."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import resources
+
+from contracts.control import ControlView
+from contracts.errors import DatabaseUnavailable, InvalidSettings
+from contracts.metrics import STORE_LANES, STORE_OLDEST
+from contracts.signing import Signer
+from runtime import logging
+from runtime.clock import SystemClock
+from runtime.files import SecretFolder, read_secret
+from runtime.http.health import HealthServer
+from runtime.kafka.clients import Producer
+from runtime.kafka.control import ControlReader
+from runtime.lifecycle import Supervisor, run
+from runtime.metrics import ProcessMetrics
+from runtime.settings import load
+from store.keys.provider import LocalKeyring
+from store.lanes.consents import Consents
+from store.lanes.consume import LaneConsumer
+from store.lanes.event_types import known_type
+from store.lanes.keks import TenantKeks
+from store.lanes.lane import Limits
+from store.lanes.opening import TenantOpener
+from store.lanes.persist import Persister
+from store.lanes.positions import Placing, check_schema_version
+from store.lanes.quarantine import Quarantine
+from store.lanes.workers import Availability, Rounds, Worker
+from store.settings import StoreSettings, read_control_signers
+
+_FORGET_KEYS_EVERY_S = 3_600.0
+
+
+def migration_numbers() -> list[int]:
+    """The migrations that this code was built with, ascending."""
+    folder = resources.files("store").joinpath("migrations")
+    return sorted(int(entry.name.split("_")[0]) for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
+async def _await_schema(settings: StoreSettings, supervisor: Supervisor, available: Availability) -> None:
+    """Raises SchemaIncompatible. While Postgres is away the process stays up and asks again."""
+    pause_s = 0.1
+    while not supervisor.stopping.is_set():
+        try:
+            await check_schema_version(settings.database.get_secret_value(), migration_numbers())
+        except DatabaseUnavailable as exc:
+            logging.get_logger().warning("database.lost", exc=exc)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2.0, pause_s * 2)
+        else:
+            available.database = True
+            return
+
+
+async def serve(supervisor: Supervisor) -> None:
+    """Run until told to stop, then drain."""
+    settings = load(StoreSettings)
+    log = logging.get_logger()
+    clock = SystemClock()
+    metrics = ProcessMetrics("store")
+    try:
+        signer = Signer.from_bytes(
+            "store", read_secret(settings.signing_key_file, "MKC_STORE_SIGNING_KEY_FILE")
+        )
+    except ValueError as exc:
+        raise InvalidSettings("MKC_STORE_SIGNING_KEY_FILE: not a key of 32 bytes") from exc
+    view = ControlView(read_control_signers(settings.control_signers_file))
+    secrets = SecretFolder(settings.secrets_dir)
+    dsn = settings.database.get_secret_value()
+    available = Availability()
+
+    control = ControlReader(settings.kafka, "mk-store-control", view, metrics)
+    producer = Producer(settings.kafka, "mk-store")
+    opener = TenantOpener(secrets, view, known_type)
+    persister = Persister(TenantKeks(LocalKeyring(secrets)))
+    quarantine = Quarantine(producer, signer, metrics)
+    rounds = Rounds(clock)
+    limits = Limits(settings.lane_records, settings.lane_bytes, settings.batch_rows, settings.batch_bytes)
+    lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes)
+    placing = Placing(dsn, view, lanes, persister, producer, metrics, clock)
+    lanes.on_unplaced = placing.wake
+    control.listeners += [opener.control_applied, lanes.control_applied]
+
+    def gauges() -> None:
+        now_s = clock.monotonic()
+        counts = dict.fromkeys(STORE_LANES.labels["state"], 0)
+        oldest_ms = None
+        for lane in lanes.lanes.values():
+            counts[lane.state(now_s)] += 1
+            if lane.oldest_ms is not None:
+                oldest_ms = lane.oldest_ms if oldest_ms is None else min(oldest_ms, lane.oldest_ms)
+        for state, count in counts.items():
+            metrics.gauge(STORE_LANES, state).set(count)
+        age_s = 0.0 if oldest_ms is None else max(0.0, clock.now().timestamp() - oldest_ms / 1000)
+        metrics.gauge(STORE_OLDEST).set(age_s)
+
+    health = HealthServer(
+        settings.health_host,
+        settings.health_port,
+        metrics,
+        lambda: {"control": control_read, "kafka": lanes.is_ready, "database": available.database},
+    )
+    health.before_scrape.append(gauges)
+    control_read = False
+    async with health:
+        await _await_schema(settings, supervisor, available)
+        await producer.start()
+        try:
+            await control.start(supervisor)
+            control_read = True
+            workers = [
+                supervisor.start(
+                    f"worker-{number}",
+                    Worker(
+                        dsn,
+                        rounds,
+                        persister,
+                        opener,
+                        quarantine,
+                        Consents(control),
+                        metrics,
+                        clock,
+                        available,
+                        lanes.lane_changed,
+                    ).run(),
+                )
+                for number in range(settings.workers)
+            ]
+            supervisor.start("placing", placing.run(lanes.lanes))
+            supervisor.start("forget", _forget_keys(opener))
+            reading = supervisor.start("lanes", lanes.run())
+            log.info("process.started", **settings.summary())
+            await supervisor.stopping.wait()
+            lanes.is_stopping = True
+            await _drain(lanes, settings.drain_s)
+            for worker in workers:
+                worker.cancel()
+            await asyncio.wait([reading, *workers], timeout=2)
+            await asyncio.wait([asyncio.ensure_future(lanes.close())], timeout=5)
+        finally:
+            await producer.stop()
+            await control.stop()
+
+
+async def _drain(lanes: LaneConsumer, drain_s: float) -> None:
+    """Until everything fetched is stored, or `drain_s` have passed."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + drain_s
+    while loop.time() < deadline:
+        if not any(lane.waiting or lane.is_busy for lane in lanes.lanes.values()):
+            return
+        await asyncio.sleep(0.02)
+
+
+async def _forget_keys(opener: TenantOpener) -> None:
+    while True:
+        await asyncio.sleep(_FORGET_KEYS_EVERY_S)
+        opener.forget()
+
+
+if __name__ == "__main__":
+    sys.exit(run("store", serve))

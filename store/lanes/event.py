@@ -1,0 +1,124 @@
+"""One opened tenant record as the lanes see it: what the row, the subject and the fence need. Pure.
+
+Must never look into the payload: everything it reads stands in sealed headers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from contracts import headers as h
+from contracts.errors import ContractViolation, TamperedRecord
+from contracts.ids import time_ms_of
+from contracts.pseudonyms import PSEUDONYM_BYTES
+
+SUBJECT_ERASED: Final = "subject.erased"
+"""Erasure's announcement on every partition of the tenant: counted as `notice`, never stored."""
+KEPT_UNDER_TOMBSTONE: Final = frozenset(
+    {
+        "message.unsent", "message.dispatched", "message.delivered", "message.read", "message.played",
+        "message.failed", "message.status_changed",
+    }
+)  # fmt: skip
+"""Unsends themselves and statuses: what erasing one message leaves (PRIVACY.md section 3, *One message*)."""
+_DATASCHEMA: Final = re.compile(r"urn:mkchannels:event:[a-z._]+:(\d{1,4})")
+_MAX_ALIASES: Final = 64
+_DIRECTIONS: Final = {b"i": "i", b"o": "o", b"s": "s"}
+
+
+@dataclass(frozen=True, slots=True)
+class KnownType:
+    """What the store needs of an event type's declaration."""
+
+    opens_generation: bool
+    retention: str
+
+
+UNDECLARED: Final = KnownType(opens_generation=False, retention="unknown")
+"""A type of a newer router: stored, but it opens no generation."""
+TypeLookup = Callable[[str], KnownType]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEvent:
+    """One event. `occurred_s`: its second as Unix time, None if undated; `received_at`: aware UTC, broker time of the raw record."""
+
+    event_id: UUID
+    event_type: str
+    schema_version: int
+    opens_generation: bool
+    retention: str
+    account: UUID
+    direction: str
+    conversation: bytes = field(repr=False)
+    message_ref: bytes | None = field(repr=False)
+    persons: tuple[bytes, ...] = field(repr=False)
+    occurred_s: int | None
+    received_at: datetime
+    payload: bytes = field(repr=False)
+
+    @property
+    def minds_tombstone(self) -> bool:
+        """False for what the erasure of one message leaves."""
+        return self.event_type not in KEPT_UNDER_TOMBSTONE
+
+
+def account_alias(account: UUID) -> bytes:
+    """The alias of the subject that stands for an account, for events that name nobody."""
+    return hashlib.sha256(b"account" + account.bytes).digest()[:PSEUDONYM_BYTES]
+
+
+def read_event(
+    key: bytes | None, by_name: Mapping[str, bytes], payload: bytes, types: TypeLookup
+) -> TenantEvent:
+    """Read the sealed headers of an opened record. Raises ContractViolation or TamperedRecord."""
+    try:
+        conversation = _pseudonym(by_name[h.CE_SUBJECT])
+        event_id = UUID(by_name[h.CE_ID].decode("ascii"))
+        event_type = by_name[h.CE_TYPE].decode("ascii")
+        schema = _DATASCHEMA.fullmatch(by_name[h.CE_DATASCHEMA].decode("ascii"))
+        account = UUID(by_name[h.MK_ACCOUNT].decode("ascii"))
+        direction = _DIRECTIONS[by_name[h.MK_DIRECTION]]
+        received_ms = int(by_name[h.MK_RECEIVED_AT])
+        received_at = datetime.fromtimestamp(received_ms // 1000, UTC).replace(
+            microsecond=received_ms % 1000 * 1000
+        )
+        persons = tuple(_pseudonym(one) for one in by_name[h.MK_PERSON].split(b",") if one)
+        ref = by_name.get(h.MK_REF)
+        message_ref = _pseudonym(ref) if ref else None
+    except (KeyError, ValueError, OverflowError, OSError) as exc:
+        raise ContractViolation("an event's headers cannot be read") from exc
+    if schema is None or not 0 < len(event_type) <= 64 or len(persons) > _MAX_ALIASES:
+        raise ContractViolation("an event's headers are out of bounds")
+    if key != conversation:
+        raise TamperedRecord("the record's key is not its conversation")
+    occurred_ms = time_ms_of(event_id)
+    known = types(event_type)
+    return TenantEvent(
+        event_id=event_id,
+        event_type=event_type,
+        schema_version=int(schema[1]),
+        opens_generation=known.opens_generation,
+        retention=known.retention,
+        account=account,
+        direction=direction,
+        conversation=conversation,
+        message_ref=message_ref,
+        persons=tuple(dict.fromkeys(persons)),
+        occurred_s=None if occurred_ms is None else occurred_ms // 1000,
+        received_at=received_at,
+        payload=payload,
+    )
+
+
+def _pseudonym(encoded: bytes) -> bytes:
+    raw = bytes.fromhex(encoded.decode("ascii"))
+    if len(raw) != PSEUDONYM_BYTES:
+        raise ValueError("not a pseudonym")
+    return raw

@@ -1,0 +1,252 @@
+"""Places lanes: whose they are (control), where they stand (the tenant's schema), what the log still holds (Kafka).
+
+A position before the log's start is a ledger line and an outcome, never silence; one after its end is a fault. Must
+never let a lane read before its position is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final, Protocol
+from uuid import UUID
+
+from contracts.control import ControlView
+from contracts.errors import DatabaseUnavailable, FatalError, SchemaIncompatible, TransientError
+from contracts.ledger import ExpiredLine
+from contracts.metrics import STORE_EXPIRED_UNREAD
+from contracts.topics import LEDGER
+from runtime import logging
+from runtime.clock import Clock
+from runtime.kafka.clients import Producer, acknowledged
+from runtime.metrics import ProcessMetrics
+from store.lanes.database import Connection, connect, execute, fetch, fetch_row, make_clean, translated
+from store.lanes.lane import Lane, Stage, Tenancy
+from store.lanes.persist import Batch, Persisted, Persister
+from store.lanes.queries import fixed, tenant_statements
+from store.lanes.transaction import OWN_LOCK_TIMEOUT_MS, store_batches
+
+_RETENTION_READ_EVERY_S: Final = 30.0
+_IDLE_S: Final = 1.0
+
+
+class PositionAhead(Exception):
+    """The database stands after the end of the log: another topic, or a broker that lost records. Page."""
+
+
+class SlotMismatch(Exception):
+    """The tenant's schema has a lane of another slot for this partition."""
+
+
+class Log(Protocol):
+    """What the consumer knows of a partition's log, and how it is told where to read."""
+
+    async def bounds(self, lane: Lane) -> tuple[int, int]:
+        """First offset that still exists, and the offset after the last. Raises BrokerUnavailable."""
+
+    def read_from(self, lane: Lane, offset: int) -> None:
+        """Seek and resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    schema: str
+    retention_days: int
+
+
+class Placing:
+    """Places every lane that is not placed, on one connection of its own."""
+
+    def __init__(
+        self,
+        dsn: str,
+        view: ControlView,
+        log: Log,
+        persister: Persister,
+        producer: Producer,
+        metrics: ProcessMetrics,
+        clock: Clock,
+    ) -> None:
+        self._dsn = dsn
+        self._view = view
+        self._kafka_log = log
+        self._persister = persister
+        self._producer = producer
+        self._expired = metrics.counter(STORE_EXPIRED_UNREAD)
+        self._clock = clock
+        self._log = logging.get_logger()
+        self._connection: Connection | None = None
+        self._tenants: dict[UUID, _Known] = {}
+        self._tenants_read_s = float("-inf")
+        self._wanted = asyncio.Event()
+
+    def wake(self) -> None:
+        """A lane was assigned or unplaced, or control changed."""
+        self._wanted.set()
+
+    async def run(self, lanes: dict[object, Lane]) -> None:
+        """Place lanes until cancelled."""
+        try:
+            while True:
+                self._wanted.clear()
+                for lane in list(lanes.values()):
+                    if self._is_due(lane):
+                        await self._attempt(lane)
+                await self._pause(lanes)
+        finally:
+            if self._connection is not None:
+                self._connection.terminate()
+
+    def _is_due(self, lane: Lane) -> bool:
+        return (
+            lane.stage is Stage.UNPLACED
+            and not lane.is_busy
+            and lane.not_before <= self._clock.monotonic()
+            and self._tenant_of(lane) is not None
+        )
+
+    def _tenant_of(self, lane: Lane) -> UUID | None:
+        """The tenant that control has bound to the slot and that is ready; None: wait until it is."""
+        slot = self._view.slots.get(lane.slot)
+        if slot is None or slot.tenant is None:
+            return None
+        tenant = self._view.tenants.get(slot.tenant)
+        return slot.tenant if tenant is not None and tenant.slot == lane.slot else None
+
+    async def _pause(self, lanes: dict[object, Lane]) -> None:
+        now_s = self._clock.monotonic()
+        due = [
+            lane.not_before - now_s
+            for lane in lanes.values()
+            if lane.stage is Stage.UNPLACED and self._tenant_of(lane) is not None
+        ]
+        try:
+            await asyncio.wait_for(self._wanted.wait(), max(0.01, min([*due, _IDLE_S])))
+        except TimeoutError:
+            return
+
+    async def _attempt(self, lane: Lane) -> None:
+        try:
+            await self._place(lane)
+        except TransientError as exc:
+            lane.retry_later(self._clock.monotonic())
+            self._log.warning("lane.waiting", exc=exc, slot=lane.slot, partition=lane.partition)
+        except FatalError:
+            raise
+        except Exception as exc:
+            pause_s = lane.fault(self._clock.monotonic())
+            self._log.error(
+                "lane.faulted",
+                exc=exc,
+                slot=lane.slot,
+                partition=lane.partition,
+                attempt=lane.attempts,
+                wait_s=round(pause_s, 1),
+                reason=getattr(exc, "sqlstate", None),
+            )
+        finally:
+            if self._connection is not None and not await make_clean(self._connection):
+                self._connection = None
+
+    async def _place(self, lane: Lane) -> None:
+        tenant = self._tenant_of(lane)
+        assert tenant is not None
+        connection = await self._connected()
+        tenancy = await self._tenancy(connection, tenant)
+        position = await self._position(connection, lane, tenancy)
+        first, end = await self._kafka_log.bounds(lane)
+        if position > end:
+            raise PositionAhead("the position is after the end of the log")
+        if position < first:
+            await self.write_off(connection, lane, tenancy, position, first)
+            position = first
+        elif lane.gap is not None and lane.gap[0] == position:
+            await self.write_off(connection, lane, tenancy, position, lane.gap[1])
+            position = lane.gap[1]
+        if lane.stage is not Stage.UNPLACED:
+            return
+        lane.place(tenancy, position)
+        self._kafka_log.read_from(lane, position)
+        self._log.info("lane.placed", slot=lane.slot, partition=lane.partition, position=position)
+
+    async def _tenancy(self, connection: Connection, tenant: UUID) -> Tenancy:
+        now_s = self._clock.monotonic()
+        if tenant not in self._tenants or now_s - self._tenants_read_s > _RETENTION_READ_EVERY_S:
+            rows = await fetch(connection, fixed("tenants"))
+            self._tenants = {
+                row["tenant_id"]: _Known(row["schema_name"], row["retention_days"]) for row in rows
+            }
+            self._tenants_read_s = now_s
+        known = self._tenants.get(tenant)
+        record = self._view.tenants[tenant]
+        if known is None or known.schema != record.schema_name:
+            raise DatabaseUnavailable("this database does not know the tenant that control has")
+        return Tenancy(tenant, tenant_statements(known.schema), known.retention_days)
+
+    async def _position(self, connection: Connection, lane: Lane, tenancy: Tenancy) -> int:
+        statements = tenancy.statements
+        await execute(connection, statements.enter("begin", tenancy.tenant, OWN_LOCK_TIMEOUT_MS))
+        await execute(connection, statements.create_lane, lane.partition, lane.slot)
+        row = await fetch_row(connection, statements.read_lane, lane.partition)
+        with translated():
+            await connection.execute(fixed("commit"))
+        if row is None or row["slot"] != lane.slot:
+            raise SlotMismatch("the schema has another slot's lane")
+        return int(row["position"])
+
+    async def write_off(
+        self, connection: Connection, lane: Lane, tenancy: Tenancy, first: int, next_offset: int
+    ) -> None:
+        """Offsets that retention removed unread: a durable ledger line, then the outcome with the position."""
+        line = ExpiredLine(
+            topic=lane.topic, partition=lane.partition, first_offset=first, next_offset=next_offset
+        )
+        await acknowledged(await self._producer.send(LEDGER, line.model_dump_json().encode(), key=line.key))
+        batch = Batch(
+            tenant=tenancy.tenant,
+            statements=tenancy.statements,
+            slot=lane.slot,
+            partition=lane.partition,
+            first=first,
+            next_offset=next_offset,
+            events=(),
+            refused=frozenset(),
+            retention_days=tenancy.retention_days,
+            expired_unread=next_offset - first,
+        )
+        (ending,) = await store_batches(connection, self._persister, [batch])
+        if isinstance(ending, Exception):
+            raise ending
+        assert isinstance(ending, Persisted)
+        self._expired.inc(next_offset - first)
+        self._log.error(
+            "lane.expired_unread",
+            slot=lane.slot,
+            partition=lane.partition,
+            first_offset=first,
+            next_offset=next_offset,
+        )
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn)
+        return self._connection
+
+
+async def check_schema_version(dsn: str, numbers: list[int]) -> None:
+    """Refuse to run against a database whose migrations are not exactly those this code was built with.
+
+    Raises SchemaIncompatible, or DatabaseUnavailable.
+    """
+    connection = await connect(dsn)
+    try:
+        try:
+            rows = await fetch(connection, fixed("migrations"))
+        except TransientError:
+            raise
+        except Exception as exc:
+            raise SchemaIncompatible("the database has no schema of ours: start the custodian first") from exc
+        if [row["number"] for row in rows] != numbers:
+            raise SchemaIncompatible("the database's migrations are not those of this version")
+    finally:
+        connection.terminate()

@@ -1,0 +1,66 @@
+"""Sets a tenant's record aside: original sealing, signed facts, durable acknowledgement. PRIVACY.md section 2.
+
+Must never open what it sets aside, and never return before the broker has acknowledged.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from contracts import headers as h
+from contracts.metrics import STORE_QUARANTINED
+from contracts.signing import Signer
+from contracts.topics import QUARANTINE_TENANT
+from runtime import logging
+from runtime.kafka.clients import Producer, acknowledged
+from runtime.metrics import ProcessMetrics
+from store.lanes.opening import Opened, TenantRecord
+
+_WHOLE_RECORD: Final = ""
+
+
+class Quarantine:
+    """The way onto `mk.quarantine.tenant.v1`."""
+
+    def __init__(self, producer: Producer, signer: Signer, metrics: ProcessMetrics) -> None:
+        self._producer = producer
+        self._signer = signer
+        self._metrics = metrics
+
+    async def set_aside(self, record: TenantRecord, opened: Opened) -> None:
+        """Returns when it is durable. Raises BrokerUnavailable."""
+        reason = opened.reason
+        assert reason is not None
+        facts = {
+            h.Q_TOPIC: record.topic.encode(),
+            h.Q_PARTITION: str(record.partition).encode(),
+            h.Q_OFFSET: str(record.offset).encode(),
+            h.Q_RECEIVED_AT: str(record.timestamp).encode(),
+        }
+        # A replayed record keeps its first source and its count: it is the same record, not a new one.
+        facts.update(
+            (name, content) for name, content in opened.facts.items() if name in facts or name == h.Q_REPLAY
+        )
+        facts[h.Q_ITEMS] = orjson.dumps([[_WHOLE_RECORD, reason]])
+        value = record.value or b""
+        headers = h.add_q_facts(value, _each_once(record.headers), facts, self._signer)
+        source = b":".join((facts[h.Q_TOPIC], facts[h.Q_PARTITION], facts[h.Q_OFFSET]))
+        await acknowledged(await self._producer.send(QUARANTINE_TENANT, value, key=source, headers=headers))
+        self._metrics.counter(STORE_QUARANTINED, reason).inc()
+        logging.get_logger().warning(
+            "record.quarantined",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+        )
+
+
+def _each_once(headers: h.Headers) -> list[tuple[str, bytes]]:
+    # A header that stands twice is what the record is set aside for; facts cannot be signed over it.
+    first: dict[str, bytes] = {}
+    for name, value in headers:
+        first.setdefault(name, value)
+    return list(first.items())
