@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -14,6 +15,9 @@ from aiokafka.errors import KafkaError, for_code
 
 from contracts.errors import BrokerUnavailable
 from contracts.topics import TopicSpec
+
+_FIRST_WITH: Final = ((90, "4.1 or newer"), (74, "3.7 or newer"))
+"""Request numbers (DescribeShareGroupOffsets, ListClientMetricsResources) and the release that brought them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,18 @@ class TopicAdmin:
         self, _kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
     ) -> None:
         await self._client.close()
+
+    async def cluster(self) -> tuple[int, str]:
+        """How many brokers there are, and the oldest Kafka that answers as this one does.
+
+        The protocol has no version of the broker; requests that came with a release say it roughly.
+        """
+        try:
+            brokers = len((await self._client.describe_cluster())["brokers"])
+        except KafkaError as exc:
+            raise BrokerUnavailable("the cluster cannot be described") from exc
+        known = {key for connection in self._client._client._conns.values() for key in connection._versions}
+        return brokers, next((name for key, name in _FIRST_WITH if key in known), "3.6 or older")
 
     async def existing(self) -> set[str]:
         """Names of all topics."""

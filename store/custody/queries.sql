@@ -229,3 +229,39 @@ SELECT partition, position FROM {schema}.lane ORDER BY partition
 SELECT partition, first_offset, next_offset, stored, duplicate, fenced, expired, refused, quarantined, notice,
     expired_unread, replays
 FROM {schema}.lane_outcome ORDER BY partition, first_offset
+
+-- name: server_version
+SELECT current_setting('server_version_num')::int
+
+-- name: logins
+SELECT rolname, rolinherit, rolsuper, rolbypassrls, rolcreaterole, rolcanlogin, rolreplication
+FROM pg_roles WHERE rolname IN ('mk_owner', 'mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader')
+
+-- name: foreign_memberships
+-- Roles that a login may enter although they are not its own kind: a tenant's store role for the reader, say.
+SELECT r.rolname AS role, m.rolname AS login
+FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+WHERE (m.rolname = 'mk_store' AND (r.rolname !~ '^t_[a-z0-9]+$'))
+   OR (m.rolname = 'mk_erasure' AND (r.rolname !~ '^t_[a-z0-9]+_erase$'))
+   OR (m.rolname = 'mk_reader' AND (r.rolname !~ '^t_[a-z0-9]+_read$'))
+ORDER BY 2, 1
+
+-- name: tenant_roles
+SELECT t.schema_name || s.suffix AS role FROM mk.tenant t
+CROSS JOIN (VALUES ('', 'mk_store'), ('_erase', 'mk_erasure'), ('_read', 'mk_reader')) AS s (suffix, login)
+WHERE t.state IN ('provisioned', 'ready', 'paused')
+  AND NOT EXISTS (
+    SELECT FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+    WHERE r.rolname = t.schema_name || s.suffix AND m.rolname = s.login)
+ORDER BY 1
+
+-- name: tables_of
+SELECT n.nspname AS schema_name, c.relname AS name
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+
+-- name: recipients_without_key
+SELECT r.recipient FROM unnest($1::text[]) AS r (recipient)
+WHERE NOT EXISTS (
+    SELECT FROM mk.transport_key k WHERE k.recipient = r.recipient AND k.published_at IS NOT NULL
+      AND k.active_from <= $2 AND k.seal_until > $2)
