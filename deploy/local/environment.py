@@ -70,7 +70,15 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
 def operator_environment(needs: Needs) -> dict[str, str]:
     """The variables with which `mkc` works in this checkout."""
     keys = needs.keys
+    processes = process_environments(needs)
     return {
+        # The quarantine of each zone is read with that zone's own settings.
+        **processes["router"],
+        **processes["store"],
+        "MKC_READER_KAFKA": needs.kafka,
+        "MKC_READER_DATABASE": needs.logins["mk_reader"],
+        "MKC_READER_SECRETS_DIR": str(keys / "store" / "secrets"),
+        "MKC_READER_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),
         "MKC_OPERATOR_KAFKA": needs.kafka,
         "MKC_OPERATOR_SIGNING_KEY_FILE": str(keys / "operator" / "signing.key"),
         "MKC_OPERATOR_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),

@@ -11,7 +11,7 @@ from deploy.local.processes import STOP_ORDER, Service
 from deploy.local.service_node import ServiceNode
 
 console: Final = Console(highlight=False)
-_CIPHERTEXT_BYTES: Final = 10
+_CIPHERTEXT_BYTES: Final = 7
 _TEXT_LENGTH: Final = 42
 
 
@@ -49,9 +49,9 @@ def _add(table: Table, trace: Trace, plain: dict[str, str], names: dict[str, str
     for number, event in enumerate(shown):
         first = number == 0
         row = trace.rows.get(event.event_id)
-        where = f"{names.get(event.tenant, '?')}: {event.event_type}"
+        where = f"{names.get(event.tenant, '?').partition('-')[0]} {event.event_type}"
         if number == 1 and more:
-            where, cell, text = f"… and {more + 1:,} more", f"{len(trace.rows):,} rows", ""
+            where, cell, text = f"… {more + 1:,} more", f"{len(trace.rows):,} rows", ""
         else:
             cell = f"\\x{row[:_CIPHERTEXT_BYTES].hex()}…" if row else "not yet"
             text = _short(plain.get(event.event_id, ""))
@@ -67,7 +67,7 @@ def _add(table: Table, trace: Trace, plain: dict[str, str], names: dict[str, str
 
 def _ending(trace: Trace) -> str:
     if trace.raw is None:
-        return "refused at the door: nothing kept"
+        return "refused, nothing kept"
     if trace.line is None:
         return "not routed yet"
     for counts in trace.line.tenants.values():

@@ -117,7 +117,9 @@ class Tracer:
 
     def _take(self, part: TopicPartition, record: Any) -> None:
         if part.topic == topics.RAW:
-            self._raw.put_nowait(RawRecord(part.partition, record.offset, record.timestamp, len(record.value)))
+            self._raw.put_nowait(
+                RawRecord(part.partition, record.offset, record.timestamp, len(record.value))
+            )
         elif part.topic == topics.LEDGER:
             if b'"kind":"raw"' in record.value:
                 line = RawLine.model_validate_json(record.value)
