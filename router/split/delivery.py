@@ -12,10 +12,10 @@ from contracts.control import IdKind
 from contracts.errors import ContractViolation, NotJson
 from router.split.account import account_change
 from router.split.compose import Entry, Place, account_data, unknown
-from router.split.guard import Parts
+from router.split.guard import DEEPEST, Parts
 from router.split.instagram import instagram_change
 from router.split.item import AccountKey, BadItem, Item
-from router.split.json_body import parse, to_json
+from router.split.json_body import is_written_at_once, parse
 from router.split.messaging import field_of, messaging_item, names_account
 from router.split.page import page_change
 from router.split.reading import Json, as_id, as_text
@@ -32,7 +32,6 @@ _ACCOUNT_KINDS: Final = {
 }
 _LISTS: Final = ("messaging", "standby", "changes")
 _HEAD: Final = ("id", "uid", "time")
-_SHALLOW: Final = 200
 
 
 def split(body: bytes) -> list[Item | BadItem]:
@@ -52,26 +51,23 @@ def split(body: bytes) -> list[Item | BadItem]:
     entries = delivery.get("entry")
     if not isinstance(entries, list) or not entries:
         return [BadItem("", ContractViolation.code)]
-    parts = Parts(_is_too_deep(body, delivery))
-    scalars = _around(parts, delivery, single=len(entries) == 1)
+    parts = Parts(_may_be_deep(body, delivery))
+    around = _around(parts, delivery, single=len(entries) == 1)
     for index, raw in enumerate(entries):
         path = f"entry[{index}]"
         if isinstance(raw, dict):
-            parts.walk(path, None, _split_entry, provider_object, word, path, raw, scalars)
+            parts.walk(path, None, _split_entry, provider_object, word, path, raw, around)
         else:
             parts.bad(path)
+    if around and not any(isinstance(part, Item) for part in parts.found):  # Nothing was there to carry it.
+        for name in around:
+            parts.bad(name)
     return parts.found
 
 
-def _is_too_deep(body: bytes, delivery: Json) -> bool:
-    """Whether the body nests deeper than can be written again. Most bodies have fewer brackets than that."""
-    if body.count(b"{") + body.count(b"[") < _SHALLOW:
-        return False
-    try:
-        to_json(delivery)
-    except (TypeError, RecursionError):
-        return True
-    return False
+def _may_be_deep(body: bytes, delivery: Json) -> bool:
+    """Whether items must be looked at for their depth. Most bodies have fewer brackets than that."""
+    return body.count(b"{") + body.count(b"[") > DEEPEST and not is_written_at_once(delivery)
 
 
 def _around(parts: Parts, delivery: Json, *, single: bool) -> dict[str, Any]:

@@ -86,10 +86,19 @@ def canonical(value: object) -> bytes:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
+def is_written_at_once(value: object) -> bool:
+    """Whether orjson can write it: not if it nests too deep or has an integer beyond 64 bits."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
+
+
 def nests_deeper_than(value: object, levels: int) -> bool:
     """Whether lists and objects stand inside each other more than `levels` deep. Does not recurse."""
     layer = [value]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         layer = [
             inner
             for outer in layer

@@ -58,7 +58,7 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
         else:
             _leave_over(entry, unread, f"{path}.value.{name}", name, inner)
     for name, inner in change.items():
-        if name not in ("field", "value"):
+        if name != "value" and not (name == "field" and isinstance(inner, str)):
             _leave_over(entry, unread, f"{path}.{name}", name, inner)
     contacts = lists.pop(_CONTACTS, [])
     context = _context(entry, path, field, account, head, lists, contacts)

@@ -1,0 +1,414 @@
+"""Splitting is total and gives the same identity to the same event in whatever batch it comes. META.md sections 5 and 12."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from contracts.events.registry import EVENT_TYPES
+from router.split import BadItem, Item, data_json, split
+from tests.fixtures.meta import bodies as meta
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="needs ../shared/corpus")
+
+Identity = tuple[object, ...]
+
+
+def identity(item: Item) -> Identity:
+    """All that goes into an event id."""
+    return (
+        item.provider_object,
+        item.account,
+        item.event_type,
+        item.native_id,
+        item.discriminator,
+        item.occurred_at_ms,
+    )
+
+
+def found(body: bytes) -> list[Item]:
+    return [part for part in split(body) if isinstance(part, Item)]
+
+
+def corpus() -> list[tuple[str, bytes]]:
+    return [(path.name, path.read_bytes()) for path in sorted(CORPUS.rglob("*.json"))]
+
+
+def leaves(value: object) -> Iterator[str]:
+    """Every scalar of a JSON value, written out."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+    else:
+        yield json.dumps(value)
+
+
+def set_aside(delivery: object, path: str) -> Iterator[str]:
+    """The leaves of the part that a bad item names, and what surrounds it beside lists: quarantine has the whole record."""
+    part: Any = delivery
+    for step in path.replace("[", ".[").split("."):
+        if step.startswith("["):
+            part = part[int(step[1:-1])]
+        elif step:
+            head = [inner for name, inner in part.items() if name in ("id", "uid") or not isinstance(inner, list)]
+            yield from leaves(head)
+            part = part[step]
+    yield from leaves(part)
+
+
+def assert_nothing_is_lost(body: bytes) -> None:
+    delivery = json.loads(body)
+    carried: set[str] = set()
+    for part in split(body):
+        if isinstance(part, BadItem):
+            assert part.reason in ("contract_violation", "unknown_object"), part
+            carried |= set(set_aside(delivery, part.path))
+        else:
+            carried |= set(leaves(json.loads(data_json(part))))
+    missing = set(leaves(delivery)) - carried
+    assert not missing
+
+
+def assert_each_item_is_an_event(body: bytes) -> None:
+    for item in found(body):
+        EVENT_TYPES[item.event_type].model.model_validate(orjson.loads(data_json(item)))
+        domains = [alias.domain for alias in item.aliases]
+        assert len(set(item.aliases)) == len(item.aliases)
+        assert domains == sorted(domains, key=list(type(domains[0])).index) if domains else True
+        assert item.occurred_at_ms is None or 0 < item.occurred_at_ms < 1 << 48
+
+
+# Any JSON at all, in the places where Meta puts things. Leaves are unique, so that a lost one shows.
+
+NAMES = st.sampled_from(
+    [
+        "id",
+        "uid",
+        "time",
+        "field",
+        "value",
+        "verb",
+        "sender",
+        "recipient",
+        "timestamp",
+        "message",
+        "message_edit",
+        "reaction",
+        "read",
+        "delivery",
+        "postback",
+        "mid",
+        "mids",
+        "text",
+        "attachments",
+        "type",
+        "payload",
+        "num_edit",
+        "action",
+        "emoji",
+        "watermark",
+        "is_echo",
+        "is_deleted",
+        "metadata",
+        "phone_number_id",
+        "display_phone_number",
+        "messages",
+        "statuses",
+        "errors",
+        "contacts",
+        "calls",
+        "groups",
+        "history",
+        "threads",
+        "state_sync",
+        "user_id_update",
+        "user_preferences",
+        "wa_id",
+        "user_id",
+        "from",
+        "to",
+        "group_id",
+        "status",
+        "recipient_id",
+        "added_participants",
+        "revoke",
+        "edit",
+        "original_message_id",
+        "item",
+        "comment_id",
+        "post_id",
+        "created_time",
+        "context",
+        "profile",
+        "name",
+        "novelty",
+        "changed_fields",
+        "messaging_product",
+        "waba_info",
+        "system",
+        "image",
+    ]
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=9),
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=5)
+PARTS = st.lists(OBJECTS | ANYTHING, max_size=3)
+LISTS = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("messages", "statuses", "contacts", "history", "groups", "calls", "errors", "novelty"),
+        PARTS | ANYTHING,
+    ),
+)
+CHANGES = st.fixed_dictionaries(
+    {}, optional={"field": NAMES | SCALARS, "value": LISTS | OBJECTS, "verb": SCALARS}
+)
+ENTRIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["1", 1, "0", None]),
+        "uid": SCALARS,
+        "time": SCALARS,
+        "messaging": PARTS | ANYTHING,
+        "standby": PARTS,
+        "changes": st.lists(CHANGES | OBJECTS, max_size=3) | ANYTHING,
+        "novelty": ANYTHING,
+    },
+)
+WORDS = st.sampled_from(["page", "instagram", "whatsapp_business_account", "permissions", "user", "Page"])
+DELIVERIES = st.fixed_dictionaries(
+    {"object": WORDS, "entry": st.lists(ENTRIES | ANYTHING, min_size=1, max_size=3)},
+    optional={"novelty": ANYTHING},
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(DELIVERIES)
+@example({"object": "page", "entry": [{"id": "1", "messaging": [{}]}]})
+@example({"object": "whatsapp_business_account", "entry": [{"changes": [{"value": {"contacts": ""}}]}]})
+@example({"object": "page", "entry": [{"id": "1", "novelty": 7, "messaging": ["?"]}]})
+def test_every_leaf_of_a_delivery_is_in_an_item_or_in_a_part_that_was_set_aside(delivery: object) -> None:
+    body = json.dumps(delivery).encode()
+    assert_nothing_is_lost(body)
+    assert_each_item_is_an_event(body)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | ANYTHING.map(lambda value: json.dumps(value).encode()))
+def test_no_body_crashes_it(body: bytes) -> None:
+    assert split(body)
+
+
+@needs_corpus
+@pytest.mark.corpus
+def test_no_leaf_of_the_corpus_is_lost_and_every_item_is_an_event() -> None:
+    for _, body in corpus():
+        assert_nothing_is_lost(body)
+        assert_each_item_is_an_event(body)
+
+
+@needs_corpus
+@pytest.mark.corpus
+def test_a_mutated_corpus_never_crashes_it_and_never_loses_a_leaf() -> None:
+    chance = random.Random(11)
+    junk: list[object] = [None, True, 0, -1, 10**20, "", "x", [], {}, ["x"], {"id": "x"}, "\u0000", 1.5]
+    for _, body in corpus():
+        for _ in range(3):
+            delivery = json.loads(body)
+            _mutate(delivery, chance, junk)
+            mutated = json.dumps(delivery).encode()
+            assert all(part.reason != "defect" for part in split(mutated) if isinstance(part, BadItem))
+            if isinstance(delivery.get("entry"), list) and delivery["entry"]:
+                assert_nothing_is_lost(mutated)
+
+
+def _mutate(value: object, chance: random.Random, junk: list[object]) -> None:
+    places: list[tuple[Any, Any]] = []
+    stack = [value]
+    while stack:
+        outer = stack.pop()
+        keys = (
+            outer.keys() if isinstance(outer, dict) else range(len(outer)) if isinstance(outer, list) else ()
+        )
+        for key in keys:
+            if key != "object":
+                places.append((outer, key))
+                stack.append(outer[key])  # type: ignore[index]
+    for outer, key in chance.sample(places, min(2, len(places))):
+        outer[key] = chance.choice(junk)
+
+
+# The same event in another batch.
+
+
+def rebatched(body: bytes, chance: random.Random) -> list[bytes]:
+    """The same items: entries and their items shuffled, spread over deliveries, object names reordered."""
+    delivery = json.loads(body)
+    single: list[object] = []
+    for entry in delivery["entry"]:
+        lists = [name for name in ("messaging", "standby", "changes") if isinstance(entry.get(name), list)]
+        around = {name: value for name, value in entry.items() if name not in lists}
+        single += [{**around, name: [part]} for name in lists for part in entry[name]]
+        if not lists:
+            single.append(around)
+    chance.shuffle(single)
+    cut = chance.randint(1, len(single))
+    return [
+        json.dumps({"entry": part, "object": delivery["object"]}, sort_keys=True).encode()
+        for part in (single[:cut], single[cut:])
+        if part
+    ]
+
+
+@needs_corpus
+@pytest.mark.corpus
+def test_a_redelivery_in_other_batches_gives_the_same_identities() -> None:
+    chance = random.Random(7)
+    for name, body in corpus():
+        before = sorted(repr(identity(item)) for item in found(body))
+        if before:
+            again = [item for part in rebatched(body, chance) for item in found(part)]
+            assert sorted(repr(identity(item)) for item in again) == before, name
+
+
+@st.composite
+def values(draw: st.DrawFn) -> dict[str, Any]:
+    people = st.sampled_from(["5531988887777", "14155550100", "BR.1350"])
+    ids = st.integers(0, 5).map(lambda n: f"wamid.{n}")
+    messages = draw(st.lists(st.builds(meta.message, ids, people), max_size=4))
+    words = st.sampled_from(["sent", "delivered", "read"])
+    statuses = draw(st.lists(st.builds(meta.status, words, ids), max_size=4))
+    return meta.value(messages=messages, statuses=statuses)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(values(), min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_messages_of_a_value_keep_their_identity_when_sent_one_by_one(
+    whole: list[dict[str, Any]], chance: random.Random
+) -> None:
+    together = meta.delivery(
+        "whatsapp_business_account",
+        {"id": meta.WABA, "changes": [{"field": "messages", "value": value} for value in whole]},
+    )
+    alone = [
+        meta.whatsapp(meta.value(**{name: [part]}), time=chance.randint(1, 9))
+        for value in whole
+        for name in ("messages", "statuses")
+        for part in value[name]
+    ]
+    chance.shuffle(alone)
+    one_by_one = {identity(item) for body in alone for item in found(body)}
+    expected = {identity(item) for item in found(together) if item.native_id is not None}
+    assert one_by_one == expected
+
+
+# Two different events.
+
+
+def messaging_items() -> st.SearchStrategy[dict[str, Any]]:
+    people = st.sampled_from(["4000000000001", "4000000000002"])
+    mids = st.sampled_from(["m_1", "m_2"])
+    kinds = st.one_of(
+        st.builds(lambda mid: {"message": {"mid": mid, "text": mid}}, mids),
+        st.builds(lambda mid: {"message": {"mid": mid, "is_deleted": True}}, mids),
+        st.builds(
+            lambda mid, n: {"message_edit": {"mid": mid, "num_edit": n, "text": str(n)}},
+            mids,
+            st.integers(1, 3),
+        ),
+        st.builds(
+            lambda mid, action: {"reaction": {"mid": mid, "action": action, "emoji": "❤"}},
+            mids,
+            st.sampled_from(["react", "unreact"]),
+        ),
+        st.builds(lambda at: {"read": {"watermark": at}}, st.integers(1, 3)),
+        st.builds(lambda at: {"delivery": {"watermark": at}}, st.integers(1, 3)),
+        st.builds(lambda ref: {"optin": {"ref": ref}}, st.sampled_from(["a", "b"])),
+        st.builds(lambda payload: {"postback": {"payload": payload}}, st.sampled_from(["a", "b"])),
+    )
+    # A message id belongs to one sender and one moment; everything else may vary.
+    return st.builds(
+        lambda kind, person, at: (
+            meta.item("4000000000001" if "message" in kind else person, **kind)
+            | {"timestamp": meta.NOW_MS + (0 if "message" in kind else at)}
+        ),
+        kinds,
+        people,
+        st.sampled_from([0, 1, 1000]),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(messaging_items(), min_size=2, max_size=8, unique_by=lambda raw: json.dumps(raw, sort_keys=True))
+)
+def test_two_different_items_never_share_an_identity(raw: list[dict[str, Any]]) -> None:
+    identities = [identity(item) for item in found(meta.messaging(*raw))]
+    assert len(identities) == len(raw)
+    assert len(set(identities)) == len(raw)
+
+
+FEED = st.fixed_dictionaries(
+    {
+        "item": st.sampled_from(["comment", "post", "reaction"]),
+        "verb": st.sampled_from(["add", "edited", "remove", "hide"]),
+        "post_id": st.sampled_from(["1", "2"]),
+        "created_time": st.just(meta.NOW_S),
+    },
+    optional={"comment_id": st.sampled_from(["1_1", "1_2"]), "message": st.sampled_from(["a", "b"])},
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(FEED, min_size=2, max_size=8, unique_by=lambda value: json.dumps(value, sort_keys=True)))
+def test_two_different_feed_changes_never_share_an_identity_unless_they_add_the_same_comment(
+    raw: list[dict[str, Any]],
+) -> None:
+    seen: dict[Identity, dict[str, Any]] = {}
+    for value in raw:
+        (item,) = found(meta.change("feed", value))
+        other = seen.setdefault(identity(item), value)
+        if other is not value:
+            assert item.event_type == "comment.created"
+            assert other["comment_id"] == value["comment_id"]
+
+
+@needs_corpus
+@pytest.mark.corpus
+def test_two_bodies_of_the_corpus_that_share_an_identity_are_about_the_same_id_of_metas() -> None:
+    seen: dict[Identity, Item] = {}
+    for _, body in corpus():
+        for item in found(body):
+            other = seen.setdefault(identity(item), item)
+            if other.data["fragment"] != item.data["fragment"]:
+                assert item.native_id is not None
+                assert item.native_id == other.native_id
+
+
+def test_the_same_body_gives_the_same_items() -> None:
+    body = meta.whatsapp(meta.value(contacts=[meta.contact()], messages=[meta.message()]))
+    for first, second in pairwise([split(body) for _ in range(3)]):
+        assert first == second
