@@ -12,6 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from contracts.errors import Overloaded
 
 _JSON: Final = "application/json"
+SERVER: Final = "mkchannels"
 
 
 class ConstantAnswer(web.StreamResponse):
@@ -56,6 +57,8 @@ class Answer:
         self.closes = close
         self._body = b"" if code is None else b'{"error":"%s"}' % code.encode()
         self._headers = dict(headers or {})
+        # Without it aiohttp names itself and the interpreter with their versions.
+        self._headers["Server"] = SERVER
         if code is not None:
             self._headers["Content-Type"] = _JSON
         self.keep = ConstantAnswer(self._bytes(close), status=status, close=close)
@@ -112,5 +115,10 @@ BY_CODE: Final[Mapping[str, Answer]] = {
 def challenge(text: bytes) -> web.Response:
     """A handshake's answer: the challenge and nothing else."""
     return web.Response(
-        body=text, headers={"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+        body=text,
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "X-Content-Type-Options": "nosniff",
+            "Server": SERVER,
+        },
     )

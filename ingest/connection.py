@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -71,6 +71,8 @@ class Connection(web.RequestHandler):
         "_reading_since",
         "_refused",
         "_wire",
+        "message",
+        "payload",
     )
 
     def __init__(self, gate: ConnectionServer, **arguments: Any) -> None:
@@ -87,13 +89,13 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the client, or turn it away at once if there are too many."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        # A cast and not a check: uvloop's transports implement the interface without inheriting from it.
+        wire = self._wire = cast(asyncio.Transport, transport)
         self._partial_since = self._gate.now
         if not self._gate.admit(self):
             self._refused = True
-            transport.write(answers.OVERLOADED.raw_close)
-            transport.close()
+            wire.write(answers.OVERLOADED.raw_close)
+            wire.close()
             return
         super().connection_made(transport)
 
@@ -111,8 +113,9 @@ class Connection(web.RequestHandler):
             self._partial_since = self._gate.now
         super().data_received(data)
 
-    def request_began(self, payload: StreamReader) -> None:
+    def request_began(self, message: RawRequestMessage, payload: StreamReader) -> None:
         """The headers of a request are complete."""
+        self.message, self.payload = message, payload
         self._partial_since = 0.0
         if not payload.is_eof():
             self._reading = payload
@@ -243,7 +246,7 @@ class ConnectionServer(web.Server):
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
         assert isinstance(protocol, Connection)
-        protocol.request_began(payload)
+        protocol.request_began(message, payload)
         if (
             message.method == hdrs.METH_POST
             and not message.should_close

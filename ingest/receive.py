@@ -85,7 +85,7 @@ class Receiver:
         assert isinstance(connection, Connection)
         try:
             if slim:
-                answer = await self._deliver(request, connection)
+                answer = await self._deliver(connection)
             else:
                 other = await self._other(request, connection)
                 if isinstance(other, web.Response):
@@ -104,8 +104,8 @@ class Receiver:
             return answer.close if self.draining else answer.keep
         return answer.response(close=self.draining)
 
-    async def _deliver(self, request: web.BaseRequest, connection: Connection) -> answers.Answer:
-        message = request._message
+    async def _deliver(self, connection: Connection) -> answers.Answer:
+        message = connection.message
         app = self._by_path.get(message.path) or self._find(message.path)
         if app is None:
             return self._nowhere(message.path)
@@ -114,14 +114,14 @@ class Receiver:
         if len(signatures) > 1:
             raise InvalidSignature("malformed")
         signature = signatures[0].encode("utf-8", "surrogateescape") if signatures else None
-        payload = request.content
+        payload = connection.payload
         if payload.is_eof():
             # The whole body came with the headers: nothing to wait for.
             body = payload.read_nowait()
             if len(body) > self._limits.max_body_bytes:
                 raise PayloadTooLarge("the body is larger than 4 MiB")
         else:
-            body = await self._read(request, connection, signature)
+            body = await self._read(connection, signature)
         connection.body_ended()
         if len(body) > _LARGE_BYTES:
             verified = await asyncio.to_thread(verify, body, signature, app.secrets)
@@ -134,9 +134,9 @@ class Receiver:
         self._counts.accepted[app.name] += 1
         return answers.ACCEPTED
 
-    async def _read(self, request: web.BaseRequest, connection: Connection, signature: bytes | None) -> bytes:
+    async def _read(self, connection: Connection, signature: bytes | None) -> bytes:
         limit = self._limits.max_body_bytes
-        length_text = request.headers.get(_CONTENT_LENGTH)
+        length_text = connection.message.headers.get(_CONTENT_LENGTH)
         declared = int(length_text) if length_text is not None else limit
         if declared > limit:
             raise PayloadTooLarge("the body is larger than 4 MiB")
@@ -147,12 +147,12 @@ class Receiver:
             raise NotPromised(Cause.QUEUE_FULL)
         self._receiving += reserved
         try:
-            if hdrs.EXPECT in request.headers and request.version == HttpVersion11:
-                transport = request.transport
+            if hdrs.EXPECT in connection.message.headers and connection.message.version == HttpVersion11:
+                transport = connection.transport
                 if transport is None:
                     raise ConnectionResetError
                 transport.write(_CONTINUE)
-            payload = request.content
+            payload = connection.payload
             parts: list[bytes] = []
             size = 0
             while not payload.at_eof():
@@ -169,7 +169,7 @@ class Receiver:
 
     async def _other(self, request: web.BaseRequest, connection: Connection) -> answers.Answer | web.Response:
         """Everything but the plain keep-alive POST, through aiohttp's own request and response."""
-        path = request._message.path
+        path = connection.message.path
         app = self._find(path)
         if app is None:
             return self._nowhere(path)
@@ -191,7 +191,7 @@ class Receiver:
         if expectation is not None and expectation.lower() != "100-continue":
             self._counts.rejected["malformed_request"] += 1
             return answers.EXPECTATION_FAILED
-        return await self._deliver(request, connection)
+        return await self._deliver(connection)
 
     def _find(self, target: str) -> App | None:
         return self._by_path.get(target.partition("?")[0])
