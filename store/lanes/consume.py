@@ -26,6 +26,8 @@ _RECORDS_PER_POLL: Final = 2_000
 _TOPICS_EVERY_S: Final = 5.0
 _TOPICS_AGAIN_S: Final = 0.5
 """While control has a slot whose topic is not seen yet."""
+_SPARE_SLOTS_WAIT_S: Final = 30.0
+"""How long new spare slots wait for company before the group is told."""
 _COMMIT_EVERY_S: Final = 5.0
 _REBUILD_AFTER_S: Final = 10.0
 """A consumer that has only failed for this long is replaced."""
@@ -59,6 +61,7 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._consumer: AIOKafkaConsumer | None = None
         self._topics: frozenset[str] = frozenset()
         self._look_again_s = 0.0
+        self._differs_since_s: float | None = None
         self._commit_s = 0.0
         self._committed: dict[TopicPartition, int] = {}
         self._failing_since_s: float | None = None
@@ -210,16 +213,32 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._look_again_s = 0.0
 
     async def _subscribe(self, consumer: AIOKafkaConsumer, now_s: float) -> None:
-        wanted = {
-            tenant_events_topic(slot.slot) for slot in self._view.slots.values() if slot.state != "retired"
+        slots = {
+            tenant_events_topic(slot.slot): slot
+            for slot in self._view.slots.values()
+            if slot.state != "retired"
         }
         # One missing topic in a subscription stops the whole group for 40 s: only those that exist.
-        topics = frozenset(wanted & await consumer.topics())
-        self._look_again_s = now_s + (_TOPICS_EVERY_S if topics == wanted else _TOPICS_AGAIN_S)
-        if topics and topics != self._topics:
+        topics = frozenset(slots.keys() & await consumer.topics())
+        self._look_again_s = now_s + (_TOPICS_EVERY_S if len(topics) == len(slots) else _TOPICS_AGAIN_S)
+        if topics == self._topics or not topics:
+            self._differs_since_s = None
+            return
+        if self._differs_since_s is None:
+            self._differs_since_s = now_s
+        if self._is_urgent(slots, topics) or now_s - self._differs_since_s > _SPARE_SLOTS_WAIT_S:
+            self._differs_since_s = None
             self._topics = topics
             consumer.subscribe(topics=sorted(topics), listener=self)
             self._log.info("lanes.subscribed", topics=len(topics))
+
+    def _is_urgent(self, slots: dict[str, SlotRecord], topics: frozenset[str]) -> bool:
+        """False while what is new are spare slots and others are subscribed: a new subscription stops the whole group,
+        and the one for a tenant's successor slot would come just when the tenant's first events do."""
+        if any(slots[topic].state != "free" for topic in topics - self._topics):
+            return True
+        spare = {slots[topic].partitions for topic in topics & self._topics if slots[topic].state == "free"}
+        return any(slots[topic].partitions not in spare for topic in topics - self._topics)
 
     def _replace_gone(self, exc: OffsetOutOfRangeError) -> None:
         gone = exc.args[0] if exc.args and isinstance(exc.args[0], dict) else {}

@@ -96,7 +96,7 @@ def read_event(
         raise ContractViolation("an event's headers cannot be read") from exc
     if schema is None or not 0 < len(event_type) <= 64 or len(persons) > _MAX_ALIASES:
         raise ContractViolation("an event's headers are out of bounds")
-    if key != conversation:
+    if key is not None and key != conversation:  # what was put back from quarantine has lost its key
         raise TamperedRecord("the record's key is not its conversation")
     occurred_ms = time_ms_of(event_id)
     known = types(event_type)

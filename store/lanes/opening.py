@@ -27,13 +27,33 @@ _EPOCHS_KEPT: Final = 128
 class TenantRecord(Protocol):
     """What a lane needs of a Kafka record."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: h.Headers
+    @property
+    def topic(self) -> str:
+        """The topic it lies on."""
+
+    @property
+    def partition(self) -> int:
+        """Its partition."""
+
+    @property
+    def offset(self) -> int:
+        """Its offset."""
+
+    @property
+    def timestamp(self) -> int:
+        """Broker time, Unix milliseconds."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The conversation's pseudonym; None for what was put back."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The sealed value."""
+
+    @property
+    def headers(self) -> h.Headers:
+        """All headers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,10 @@ class Quarantine:
             h.Q_PARTITION: str(record.partition).encode(),
             h.Q_OFFSET: str(record.offset).encode(),
             h.Q_RECEIVED_AT: str(record.timestamp).encode(),
+            h.Q_REPLAY: b"0",
         }
         # A replayed record keeps its first source and its count: it is the same record, not a new one.
-        facts.update(
-            (name, content) for name, content in opened.facts.items() if name in facts or name == h.Q_REPLAY
-        )
+        facts.update((name, content) for name, content in opened.facts.items() if name in facts)
         facts[h.Q_ITEMS] = orjson.dumps([[_WHOLE_RECORD, reason]])
         value = record.value or b""
         headers = h.add_q_facts(value, _each_once(record.headers), facts, self._signer)

@@ -158,9 +158,10 @@ SET LOCAL ROLE "{schema}_read";
 -- name: read_epochs
 SELECT epoch, root_epoch, wrapped_kek FROM "{schema}".epoch WHERE state <> 'destroyed';
 
+-- Newest first. $1 conversation or null, $2 how many or null for all.
 -- name: read_messages
 SELECT m.id, m.subject_id, m.generation::int, m.event_type, m.account_id, m.direction, m.conversation, m.received_at,
        m.stored_at, m.body, s.generation::int AS living_generation, s.wrapped_dek, s.dek_epoch
 FROM "{schema}".message m LEFT JOIN "{schema}".subject s ON s.subject_id = m.subject_id
-WHERE $2::bytea IS NULL OR m.conversation = $2
-ORDER BY m.stored_at DESC, m.id DESC LIMIT $1;
+WHERE $1::bytea IS NULL OR m.conversation = $1
+ORDER BY m.received_at DESC, m.id DESC LIMIT $2::bigint;
