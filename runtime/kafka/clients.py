@@ -174,8 +174,12 @@ def consumer(
     tls: ssl.SSLContext | None = None,
     max_partition_fetch_bytes: int = topics.PRODUCER_MAX_REQUEST_BYTES,
     metadata_max_age_ms: int = 5_000,
+    fetch_max_wait_ms: int = 500,
 ) -> AIOKafkaConsumer:
-    """A consumer that never commits by itself and never skips a gap in silence (`auto_offset_reset=none`)."""
+    """A consumer that never commits by itself and never skips a gap in silence (`auto_offset_reset=none`).
+
+    `fetch_max_wait_ms`: how long the broker holds an empty fetch; a partition that is resumed waits that long at worst.
+    """
     arguments: dict[str, Any] = {}
     if assignors:
         arguments["partition_assignment_strategy"] = tuple(assignors)
@@ -188,6 +192,7 @@ def consumer(
         isolation_level="read_committed",
         metadata_max_age_ms=metadata_max_age_ms,
         max_partition_fetch_bytes=max_partition_fetch_bytes,
+        fetch_max_wait_ms=fetch_max_wait_ms,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=1_000,
         max_poll_interval_ms=300_000,
