@@ -196,6 +196,7 @@ def consumer(
         session_timeout_ms=10_000,
         heartbeat_interval_ms=1_000,
         max_poll_interval_ms=300_000,
+        fetch_max_wait_ms=fetch_max_wait_ms,
         request_timeout_ms=topics.PRODUCER_REQUEST_TIMEOUT_MS + 4_000,
         security_protocol="SSL" if tls else "PLAINTEXT",
         ssl_context=tls,

@@ -22,6 +22,8 @@ from runtime.metrics import ProcessMetrics
 _PARTITION = TopicPartition(topics.CONTROL, 0)
 REQUEST_INTERVAL_S = 1.0
 """At most one end-offset request in this time; it serves all that wait."""
+FETCH_WAIT_MS = 100
+"""The end-offset request waits behind an empty fetch: an item that waits for control must not wait for that too."""
 Listener = Callable[[ControlRecord], None]
 
 
@@ -50,7 +52,9 @@ class ControlReader:
 
     async def start(self, supervisor: Supervisor | None = None) -> None:
         """Connect, read to the present end, then follow. Raises BrokerUnavailable."""
-        self._consumer = consumer(self._bootstrap, self._client_id, group=None, tls=self._tls)
+        self._consumer = consumer(
+            self._bootstrap, self._client_id, group=None, tls=self._tls, fetch_max_wait_ms=FETCH_WAIT_MS
+        )
         try:
             await self._consumer.start()
             self._consumer.assign([_PARTITION])

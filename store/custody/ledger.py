@@ -78,7 +78,7 @@ async def read_books(bootstrap: str, connection: Connection, tenant: str | None 
 @asynccontextmanager
 async def ledger_reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A client that may ask for the router's committed offsets but never joins its group or commits."""
-    reader = consumer(bootstrap, "mk-ledger", group=ROUTER_GROUP)
+    reader = consumer(bootstrap, "mk-ledger", group=ROUTER_GROUP, fetch_max_wait_ms=20)
     try:
         await reader.start()
         yield reader
