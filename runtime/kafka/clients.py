@@ -178,7 +178,8 @@ def consumer(
 ) -> AIOKafkaConsumer:
     """A consumer that never commits by itself and never skips a gap in silence (`auto_offset_reset=none`).
 
-    `fetch_max_wait_ms`: how long the broker holds an empty fetch; a partition that is resumed waits that long at worst.
+    `fetch_max_wait_ms`: how long the broker holds an empty fetch; a partition that is resumed, and a request for
+    offsets on the same connection, wait that long at worst.
     """
     arguments: dict[str, Any] = {}
     if assignors:
@@ -196,7 +197,6 @@ def consumer(
         session_timeout_ms=10_000,
         heartbeat_interval_ms=1_000,
         max_poll_interval_ms=300_000,
-        fetch_max_wait_ms=fetch_max_wait_ms,
         request_timeout_ms=topics.PRODUCER_REQUEST_TIMEOUT_MS + 4_000,
         security_protocol="SSL" if tls else "PLAINTEXT",
         ssl_context=tls,
