@@ -1,0 +1,292 @@
+"""Group commit: what is promised, to whom, and when not. The sender here is a double; the real one has its own test."""
+
+import asyncio
+import base64
+import hmac
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts import raw_keys, topics
+from contracts.block import unpack
+from contracts.errors import BrokerUnavailable
+from contracts.headers import MK_COUNT, MK_SIZE, index
+from contracts.hybrid import HybridPrivateKey
+from contracts.sealing import RecordOpener
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
+from ingest.block import Cause, QueueLimits
+from ingest.counts import Counts
+from ingest.publish import IN_FLIGHT, BlockPublisher, NotPromised
+from ingest.signature import AppSecret, Verified, verify
+from runtime.clock import SystemClock
+from runtime.epochs import EpochSource
+from runtime.metrics import ProcessMetrics
+
+SIGNER = Signer.from_bytes("ingest", bytes(range(32)))
+PRIVATE = HybridPrivateKey.generate()
+FAST = QueueLimits(max_age_s=0.2, deadline_s=0.5)
+
+
+class Sender:
+    """A producer whose acknowledgements come when the test says so."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.reachable = True
+        self.partitions = 1
+        self.rebuilt = 0
+        self.sent: list[tuple[bytes, Sequence[tuple[str, bytes]], int | None]] = []
+        self.acks: list[asyncio.Future[Any]] = []
+        self.at_once = False
+
+    async def rebuild(self) -> None:
+        self.rebuilt += 1
+        if not self.reachable:
+            raise BrokerUnavailable("away")
+        self.alive = True
+
+    async def partitions_of(self, topic: str) -> int:
+        assert topic == topics.RAW
+        return self.partitions
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> asyncio.Future[Any]:
+        assert topic == topics.RAW
+        assert key is None
+        assert value is not None
+        self.sent.append((value, headers, partition))
+        ack: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.at_once:
+            ack.set_result(None)
+        self.acks.append(ack)
+        return ack
+
+
+class Bench:
+    """A publisher over a sender, with what it sealed readable."""
+
+    def __init__(self, limits: QueueLimits = FAST, partitions: int = 1) -> None:
+        self.sender = Sender()
+        self.sender.partitions = partitions
+        self.failures: list[BaseException] = []
+        now = datetime.now(UTC)
+        self.keys: tuple[raw_keys.RawKey, ...] = (
+            raw_keys.RawKey(
+                public_key=base64.b64encode(PRIVATE.public.raw),
+                active_from=now - timedelta(hours=1),
+                seal_until=now + timedelta(hours=1),
+            ),
+        )
+        self.publisher = BlockPublisher(
+            self.sender,
+            EpochSource(SIGNER, SystemClock()),
+            lambda: raw_keys.current(self.keys, datetime.now(UTC)),
+            Counts(ProcessMetrics("ingest")),
+            partitions=partitions,
+            limits=limits,
+            fail=self.failures.append,
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Bench":
+        self.task = asyncio.create_task(self.publisher.run())
+        await settled()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        for ack in self.sender.acks:
+            if not ack.done():
+                ack.set_exception(BrokerUnavailable("the test is over"))
+                ack.exception()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await settled()
+
+    def bodies(self, number: int) -> list[bytes]:
+        value, headers, _ = self.sender.sent[number]
+        opener = RecordOpener(
+            lambda key_id: PRIVATE if key_id == PRIVATE.public.key_id else None,
+            lambda name: KnownSigner(name, SIGNER.public_raw, RIGHTS_BY_PROCESS["ingest"]),
+        )
+        opened = opener.open(topics.RAW, value, headers, broker_time_s=datetime.now(UTC).timestamp())
+        facts = index(headers)
+        return [one.body for one in unpack(opened.plaintext, int(facts[MK_SIZE]), int(facts[MK_COUNT]))]
+
+
+def verified(body: bytes) -> Verified:
+    header = b"sha256=" + hmac.digest(b"s", body, "sha256").hex().encode()
+    return verify(body, header, [AppSecret("s", b"s")])
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_deliveries_of_one_moment_leave_in_one_record_at_once() -> None:
+    async with Bench() as bench:
+        waiting = [bench.publisher.offer("app", verified(b"body %d" % n)) for n in range(5)]
+        await settled()
+        assert len(bench.sender.sent) == 1
+        assert bench.bodies(0) == [b"body %d" % n for n in range(5)]
+        assert not any(one.done() for one in waiting)
+        bench.sender.acks[0].set_result(None)
+        assert [await one for one in waiting] == [None] * 5
+
+
+async def test_what_arrives_while_blocks_are_in_flight_forms_the_next_one() -> None:
+    async with Bench() as bench:
+        for number in range(IN_FLIGHT):
+            bench.publisher.offer("app", verified(b"first %d" % number))
+            await settled()
+        later = [bench.publisher.offer("app", verified(b"later %d" % n)) for n in range(3)]
+        await settled()
+        assert len(bench.sender.sent) == IN_FLIGHT
+        bench.sender.acks[0].set_result(None)
+        await settled()
+        assert bench.bodies(IN_FLIGHT) == [b"later %d" % n for n in range(3)]
+        bench.sender.acks[IN_FLIGHT].set_result(None)
+        assert [await one for one in later] == [None] * 3
+
+
+async def test_without_an_acknowledgement_the_answer_is_503_in_time() -> None:
+    async with Bench() as bench:
+        started = asyncio.get_running_loop().time()
+        assert await bench.publisher.offer("app", verified(b"x")) is Cause.BROKER
+        assert 0.4 < asyncio.get_running_loop().time() - started < 0.8
+
+
+async def test_a_late_acknowledgement_frees_the_lane_again() -> None:
+    async with Bench() as bench:
+        assert await bench.publisher.offer("app", verified(b"x")) is Cause.BROKER
+        bench.sender.acks[0].set_result(None)
+        await settled()
+        bench.sender.at_once = True
+        assert await bench.publisher.offer("app", verified(b"y")) is None
+
+
+async def test_an_expired_delivery_is_never_sealed() -> None:
+    async with Bench() as bench:
+        for number in range(IN_FLIGHT):
+            bench.publisher.offer("app", verified(b"stuck %d" % number))
+            await settled()
+        assert await bench.publisher.offer("app", verified(b"expired")) is Cause.QUEUE_AGE
+        for ack in list(bench.sender.acks):
+            ack.set_result(None)
+        await settled()
+        assert len(bench.sender.sent) == IN_FLIGHT
+
+
+async def test_a_cancelled_waiter_takes_only_its_own_delivery_along() -> None:
+    async with Bench() as bench:
+        gone = bench.publisher.offer("app", verified(b"gone"))
+        here = bench.publisher.offer("app", verified(b"here"))
+        gone.cancel()
+        await settled()
+        assert bench.bodies(0) == [b"here"]
+        bench.sender.acks[0].set_result(None)
+        assert await here is None
+
+
+async def test_a_waiter_cancelled_after_sealing_changes_nothing_for_the_others() -> None:
+    async with Bench() as bench:
+        gone = bench.publisher.offer("app", verified(b"gone"))
+        here = bench.publisher.offer("app", verified(b"here"))
+        await settled()
+        gone.cancel()
+        bench.sender.acks[0].set_result(None)
+        assert await here is None
+        assert bench.bodies(0) == [b"gone", b"here"]
+        assert bench.failures == []
+
+
+async def test_an_old_queue_refuses() -> None:
+    async with Bench() as bench:
+        for number in range(IN_FLIGHT + 1):
+            bench.publisher.offer("app", verified(b"%d" % number))
+            await settled()
+        await asyncio.sleep(0.3)
+        with pytest.raises(NotPromised) as caught:
+            bench.publisher.offer("app", verified(b"next"))
+        assert caught.value.cause is Cause.QUEUE_AGE
+
+
+async def test_without_a_key_nothing_is_accepted() -> None:
+    async with Bench() as bench:
+        bench.keys = ()
+        with pytest.raises(NotPromised) as caught:
+            bench.publisher.offer("app", verified(b"x"))
+        assert caught.value.cause is Cause.NO_KEY
+        assert bench.sender.sent == []
+
+
+async def test_a_key_that_ends_between_offer_and_sealing_is_a_503() -> None:
+    async with Bench() as bench:
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        bench.keys = ()
+        assert await waiter is Cause.NO_KEY
+        assert bench.sender.sent == []
+
+
+async def test_a_dead_sender_is_answered_503_and_replaced() -> None:
+    async with Bench() as bench:
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        await settled()
+        bench.sender.alive = False
+        assert await asyncio.wait_for(waiter, 0.4) is Cause.BROKER
+        await settled()
+        assert bench.sender.rebuilt == 2
+        bench.sender.at_once = True
+        assert await bench.publisher.offer("app", verified(b"y")) is None
+
+
+async def test_while_kafka_cannot_be_reached_deliveries_are_refused_and_it_recovers_by_itself() -> None:
+    bench = Bench()
+    bench.sender.reachable = False
+    bench.sender.at_once = True
+    async with bench:
+        assert not bench.publisher.available()
+        with pytest.raises(NotPromised) as caught:
+            bench.publisher.offer("app", verified(b"x"))
+        assert caught.value.cause is Cause.BROKER
+        bench.sender.reachable = True
+        await asyncio.sleep(0.4)
+        assert await bench.publisher.offer("app", verified(b"x")) is None
+
+
+async def test_another_number_of_partitions_than_declared_stops_the_process() -> None:
+    bench = Bench(partitions=1)
+    bench.sender.partitions = 12
+    task = asyncio.create_task(bench.publisher.run())
+    await asyncio.wait([task], timeout=1)
+    assert "MKC_INGEST_RAW_PARTITIONS" in str(task.exception())
+
+
+async def test_a_large_body_leaves_in_a_block_of_its_own() -> None:
+    async with Bench(QueueLimits()) as bench:
+        bench.sender.at_once = True
+        large = bytes(2_000_000)
+        small = bench.publisher.offer("app", verified(b"s"))
+        big = bench.publisher.offer("app", verified(large))
+        assert await small is None
+        assert await big is None
+        assert sorted((bench.bodies(0), bench.bodies(1)), key=len) == [[b"s"], [large]]
+
+
+async def test_draining_waits_for_what_is_in_flight() -> None:
+    async with Bench() as bench:
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        assert not await bench.publisher.drain(0.05)
+        bench.sender.acks[0].set_result(None)
+        assert await bench.publisher.drain(0.5)
+        assert waiter.result() is None
