@@ -33,8 +33,12 @@ class Entry:
     head: Json
     """`id`, `time` and `uid` as they arrived."""
     object_word: str
-    left_over: dict[str, Any]
-    """Scalars of the body and the entry that nothing reads: the first item carries them."""
+    left_over: dict[str, dict[str, Any]]
+    """Scalars that nothing reads, by where they stood (delivery, entry, change, value): the next item carries them."""
+
+    def leave_over(self, level: str, name: str, value: object) -> None:
+        """Keep a scalar for the next item."""
+        self.left_over.setdefault(level, {})[name] = value
 
     def envelope(self, channel: str, field: str) -> dict[str, Any]:
         """A new envelope for one item. The objects inside are shared: never changed."""

@@ -18,7 +18,7 @@ from router.split.item import AccountKey, BadItem, Item
 from router.split.json_body import is_written_at_once, parse
 from router.split.messaging import field_of, messaging_item, names_account
 from router.split.page import page_change
-from router.split.reading import Json, as_id, as_text
+from router.split.reading import Json, as_id, as_text, step
 from router.split.whatsapp import whatsapp_change
 
 UNKNOWN_OBJECT: Final = "unknown_object"
@@ -60,8 +60,7 @@ def split(body: bytes) -> list[Item | BadItem]:
         else:
             parts.bad(path)
     if around and not any(isinstance(part, Item) for part in parts.found):  # Nothing was there to carry it.
-        for name in around:
-            parts.bad(name)
+        parts.bad("")
     return parts.found
 
 
@@ -76,34 +75,36 @@ def _around(parts: Parts, delivery: Json, *, single: bool) -> dict[str, Any]:
     A list or object could be about any of several accounts, so no account gets it: it is set aside.
     """
     around = {}
-    for name, value in delivery.items():
+    for position, (name, value) in enumerate(delivery.items()):
         if name in ("object", "entry"):
             continue
         if single or not isinstance(value, (list, dict)):
             around[name] = value
         else:
-            parts.bad(name)
+            parts.bad(step(name, position))
     return around
 
 
 def _split_entry(
-    parts: Parts, provider_object: str, word: str, path: str, raw: Json, scalars: dict[str, Any]
+    parts: Parts, provider_object: str, word: str, path: str, raw: Json, around: dict[str, Any]
 ) -> None:
     identifier = as_id(raw.get("id"))
     if provider_object in ("permissions", "user"):
         identifier = as_id(raw.get("uid")) or identifier
     head = {name: raw[name] for name in _HEAD if name in raw}
-    entry = Entry(provider_object, identifier, raw.get("time"), head, word, dict(scalars))
+    entry = Entry(
+        provider_object, identifier, raw.get("time"), head, word, {"delivery": around} if around else {}
+    )
     account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
     begun_with = len(parts.found)
     extra = []
-    for name, value in raw.items():
+    for position, (name, value) in enumerate(raw.items()):
         if name in head or name in _LISTS:
             continue
         if isinstance(value, (list, dict)):
-            extra.append((name, value))
+            extra.append((f"{path}.{step(name, position)}", name, value))
         else:
-            entry.left_over[name] = value
+            entry.leave_over("entry", name, value)
     for name in _LISTS:
         if name not in raw:
             continue
@@ -119,8 +120,7 @@ def _split_entry(
                 parts.walk(where, account, whatsapp_change, entry, where, element)
             else:
                 parts.add(where, account, _item, entry, name, where, element, account)
-    for name, value in extra:  # `changed_fields`, or a list nobody knows yet.
-        where = f"{path}.{name}"
+    for where, name, value in extra:  # `changed_fields`, or a list nobody knows yet.
         parts.add(where, account, _unknown_part, entry, where, name, value, account)
     if entry.left_over or len(parts.found) == begun_with:  # Nothing was there to carry it.
         parts.bad(path, account)

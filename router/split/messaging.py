@@ -49,8 +49,10 @@ def _parties(place: Place, raw: Json, own: str | None) -> tuple[Person, Directio
     outbound = as_object(raw.get("message")).get("is_echo") is True or (
         sender is not None and sender == own and recipient not in (None, own)
     )
-    domain = _DOMAINS[place.provider_object]
-    person = person_by(domain, recipient if outbound else sender, own=own)
+    customer = sender
+    if outbound and recipient not in (None, own):
+        customer = recipient
+    person = person_by(_DOMAINS[place.provider_object], customer, own=own)
     if outbound:
         return person, "outbound"
     return person, "system" if sender is None else "inbound"

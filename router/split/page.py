@@ -21,10 +21,18 @@ _COMMENT_EVENTS: Final = {
     "unhide": "comment.unhidden",
 }
 PUBLICATIONS: Final = frozenset(
-    {"post", "status", "photo", "video", "share", "album", "event", "note", "link"}
+    {"post", "status", "photo", "video", "share", "album", "event", "note", "link", "rating"}
 )
 """Feed items that are a publication with an id of its own; a reaction or like has none, its ids are its target's."""
-_OWN_IDS: Final = ("post_id", "photo_id", "video_id", "album_id", "share_id", "event_id")
+_OWN_IDS: Final = (
+    "post_id",
+    "photo_id",
+    "video_id",
+    "album_id",
+    "share_id",
+    "event_id",
+    "open_graph_story_id",
+)
 
 
 def page_change(place: Place, change: Json, own: str | None) -> Item:

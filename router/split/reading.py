@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from router.split.json_body import canonical
 
 Json = Mapping[str, Any]
 """A JSON object as parsed; never changed, since several items may refer to it."""
+
+_WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
 
 NOTHING: Final[Json] = {}
 
@@ -43,6 +46,11 @@ def as_word(value: object) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else canonical(value).decode("utf-8")
+
+
+def step(name: str, position: int) -> str:
+    """One step of an item's path. Paths stand outside the seal: a name that is no plain word is told by its position."""
+    return name if _WORD.fullmatch(name) else f"~{position}"
 
 
 def content_hash(value: object) -> str:

@@ -15,6 +15,7 @@ _ACCOUNT_LEFT: Final = frozenset(
 _REVOKED: Final = frozenset({"revoked", "removed", "remove", "delete", "deleted"})
 _UNSENT: Final = frozenset({"message.unsent", "comment.removed"})
 
+_TAKEN_BACK_IN: Final = frozenset({"feed", "mention", "ratings"})
 _COMMENT_FIELDS: Final = frozenset({"feed", "mention", "mentions", "ratings", "story_insights"})
 _CHAT_FIELDS: Final = frozenset(
     {
@@ -56,10 +57,14 @@ def unsends(item: Item) -> bool:
         return False
     if item.event_type in _UNSENT:
         return True
-    if item.event_type != UNKNOWN or item.provider_object != "page" or item.data["field"] != "feed":
+    if (
+        item.event_type != UNKNOWN
+        or item.provider_object != "page"
+        or item.data["field"] not in _TAKEN_BACK_IN
+    ):
         return False
     value = as_object(as_object(item.data["fragment"]).get("value"))
-    return value.get("verb") == "remove" and _is_in(value.get("item"), PUBLICATIONS)
+    return value.get("verb") == "remove" and _is_in(value.get("item"), PUBLICATIONS | {"comment"})
 
 
 def scope_of(item: Item) -> str:

@@ -12,7 +12,7 @@ from router.split.compose import Entry, Place, account_data, unknown
 from router.split.guard import Parts
 from router.split.identity import Contacts, Person, canonical_phone
 from router.split.item import AccountKey, Item
-from router.split.reading import Json, as_id, as_list, as_object, as_text
+from router.split.reading import Json, as_id, as_list, as_object, as_text, step
 from router.split.times import time_ms
 from router.split.whatsapp_chat import chat_message, chat_status
 from router.split.whatsapp_notice import (
@@ -50,16 +50,16 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
     head: dict[str, Any] = {}
     lists: dict[str, Any] = {}
     unread: list[tuple[str, str, object]] = []
-    for name, inner in value.items():
+    for position, (name, inner) in enumerate(value.items()):
         if name in _KNOWN:
             lists[name] = inner
         elif name in _HEAD:
             head[name] = inner
         else:
-            _leave_over(entry, unread, f"{path}.value.{name}", name, inner)
-    for name, inner in change.items():
+            _leave_over(entry, unread, "value", f"{path}.value.{step(name, position)}", name, inner)
+    for position, (name, inner) in enumerate(change.items()):
         if name != "value" and not (name == "field" and isinstance(inner, str)):
-            _leave_over(entry, unread, f"{path}.{name}", name, inner)
+            _leave_over(entry, unread, "change", f"{path}.{step(name, position)}", name, inner)
     contacts = lists.pop(_CONTACTS, [])
     context = _context(entry, path, field, account, head, lists, contacts)
     begun_with = len(parts.found)
@@ -114,13 +114,13 @@ def _context(
 
 
 def _leave_over(
-    entry: Entry, unread: list[tuple[str, str, object]], path: str, name: str, inner: object
+    entry: Entry, unread: list[tuple[str, str, object]], level: str, path: str, name: str, inner: object
 ) -> None:
     """Scalars that nothing reads go with the first item; lists and objects become items about nobody."""
     if isinstance(inner, (list, dict)):
         unread.append((path, name, inner))
     else:
-        entry.left_over[name] = inner
+        entry.leave_over(level, name, inner)
 
 
 def _collection(parts: Parts, context: ValueContext, name: str, elements: object) -> None:
@@ -137,7 +137,7 @@ def _collection(parts: Parts, context: ValueContext, name: str, elements: object
         elif name == "groups" and len(people := participants_of(element)) > 1:
             around = without_participants(element)
             for key, member, person in people:
-                inside = f"{where}.{key}[{member}]"
+                inside = f"{where}.{step(key, 0)}[{member}]"
                 parts.add(inside, context.account, participant, context, inside, around, key, person)
         else:
             parts.add(where, context.account, _element, context, name, where, element)
@@ -170,8 +170,8 @@ def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> Non
             _thread(parts, context, where, thread, head)
         else:
             parts.bad(where, context.account)
-    for name, value in extra.items():
-        inside = f"{path}.{name}"
+    for position, (name, value) in enumerate(extra.items()):
+        inside = f"{path}.{step(name, position)}"
         parts.add(inside, context.account, _unread, context, inside, name, value)
 
 

@@ -63,9 +63,11 @@ def set_aside(delivery: object, path: str) -> Iterator[str]:
         if step.startswith("["):
             part = part[int(step[1:-1])]
         elif step:
-            head = [inner for name, inner in part.items() if name in ("id", "uid") or not isinstance(inner, list)]
+            head = [
+                inner for name, inner in part.items() if name in ("id", "uid") or not isinstance(inner, list)
+            ]
             yield from leaves(head)
-            part = part[step]
+            part = list(part.values())[int(step[1:])] if step.startswith("~") else part[step]
     yield from leaves(part)
 
 
@@ -210,6 +212,7 @@ DELIVERIES = st.fixed_dictionaries(
 @example({"object": "page", "entry": [{"id": "1", "messaging": [{}]}]})
 @example({"object": "whatsapp_business_account", "entry": [{"changes": [{"value": {"contacts": ""}}]}]})
 @example({"object": "page", "entry": [{"id": "1", "novelty": 7, "messaging": ["?"]}]})
+@example({"object": "page", "entry": [{"id": "1", "novelty": None, "messaging": [{}]}], "novelty": False})
 def test_every_leaf_of_a_delivery_is_in_an_item_or_in_a_part_that_was_set_aside(delivery: object) -> None:
     body = json.dumps(delivery).encode()
     assert_nothing_is_lost(body)

@@ -178,6 +178,11 @@ def test_an_account_that_stays_is_not_taken_for_one_that_leaves(body: bytes) -> 
         (comment("remove"), "1_2"),
         (feed("post", "remove", post_id="1"), "1"),
         (feed("photo", "remove", post_id="1", photo_id="3"), "1"),
+        (change("ratings", {"item": "rating", "verb": "remove", "open_graph_story_id": 9}), "9"),
+        (
+            change("ratings", {"item": "comment", "verb": "remove", "comment_id": "1_2", "post_id": "1"}),
+            "1_2",
+        ),
     ],
 )
 def test_what_was_taken_back_is_noticed_with_its_id(body: bytes, target: str) -> None:

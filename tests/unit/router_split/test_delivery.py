@@ -105,7 +105,10 @@ def test_what_stands_beside_the_entries_goes_with_their_first_items() -> None:
     first, second = split(encode({"object": "page", "entry": [entry], "trace": {"a": 1}}))
     assert isinstance(first, Item)
     assert isinstance(second, Item)
-    assert first.data["envelope"]["left_over"] == {"trace": {"a": 1}, "version": 3}
+    assert first.data["envelope"]["left_over"] == {
+        "delivery": {"trace": {"a": 1}},
+        "entry": {"version": 3},
+    }
     assert "left_over" not in second.data["envelope"]
 
 
@@ -121,6 +124,16 @@ def test_an_unknown_list_of_an_entry_is_carried_as_unknown() -> None:
     assert isinstance(found, Item)
     assert (found.event_type, found.data["field"]) == ("unknown.received", "other")
     assert found.data["fragment"] == {"other": [{"sender": {"id": "1"}}]}
+
+
+def test_a_path_never_shows_a_name_that_is_no_plain_word() -> None:
+    entry = {"id": PAGE, "5531988887777": ["x"], "messaging": [7]}
+    paths = [
+        part.path for part in split(encode({"object": "page", "5531988887777": [], "entry": [entry, entry]}))
+    ]
+    assert "55319" not in "".join(paths)
+    assert paths[0] == "~1"
+    assert "entry[0].~1" in paths
 
 
 def test_the_objects_name_is_read_in_any_case_and_carried_as_sent() -> None:

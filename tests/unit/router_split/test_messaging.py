@@ -40,6 +40,16 @@ def test_an_echo_swaps_the_parties() -> None:
     assert (found.event_type, found.direction, found.conversation) == ("message.sent", "outbound", PSID)
 
 
+def test_an_echo_whose_parties_were_not_swapped_still_is_about_the_customer() -> None:
+    found = only(messaging(item(PSID, PAGE, message={"mid": "m_1", "is_echo": True})))
+    assert (found.event_type, found.conversation) == ("message.sent", PSID)
+
+
+def test_a_message_of_the_account_to_itself_is_about_nobody() -> None:
+    found = only(messaging(item(PAGE, PAGE, message={"mid": "m_1", "is_echo": True})))
+    assert (found.event_type, found.aliases) == ("message.sent", ())
+
+
 def test_an_instagram_person_is_another_kind_of_person_than_a_pages() -> None:
     found = only(instagram(item(PSID, INSTAGRAM, message={"mid": "x"})))
     assert found.account == AccountKey(IdKind.INSTAGRAM, INSTAGRAM)

@@ -339,7 +339,7 @@ def test_a_revoke_that_names_nothing_is_carried_as_unknown() -> None:
 def test_an_unknown_list_inside_a_value_becomes_an_item_about_nobody() -> None:
     found = items(whatsapp(value(messages=[message()], novelties=[{"a": 1}], version=3)))
     assert [item.event_type for item in found] == ["message.received", "unknown.received"]
-    assert found[0].data["envelope"]["left_over"] == {"version": 3}
+    assert found[0].data["envelope"]["left_over"] == {"value": {"version": 3}}
     assert (found[1].data["fragment"], found[1].aliases) == ({"novelties": [{"a": 1}]}, ())
 
 
