@@ -144,7 +144,7 @@ def samples(now_ms: int, token: str) -> tuple[Sample, ...]:
             "Not JSON", b"isto n\xc3\xa3o \xc3\xa9 JSON {" + token.encode(), "quarantined", reason="not_json"
         ),
         Sample(
-            "3 MB, 1,000 updates",
+            "3 MB: 1,000 updates",
             _meta("whatsapp_business_account", *_large(token, now_ms)),
             "stored",
             (bakery_text,) * 1_000,

@@ -3,7 +3,6 @@
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from deploy.local.demo.trace import Trace
@@ -12,7 +11,8 @@ from deploy.local.service_node import ServiceNode
 
 console: Final = Console(highlight=False)
 _CIPHERTEXT_BYTES: Final = 7
-_TEXT_LENGTH: Final = 42
+_TEXT_LENGTH: Final = 60
+_EVENTS_SHOWN: Final = 2
 
 
 def step(text: str, took_s: float) -> None:
@@ -21,48 +21,40 @@ def step(text: str, took_s: float) -> None:
 
 
 def outcomes(traces: list[Trace], plain: dict[str, str], names: dict[str, str]) -> None:
-    """The table. `plain`: decrypted text by event id; `names`: tenant id to name."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "webhook",
-        "receiver",
-        "mk.raw.v1",
-        "tenant's topic: event",
-        "row as in psql",
-        "read with the key",
-    ):
-        table.add_column(column, no_wrap=column in ("receiver", "mk.raw.v1", "row as in psql"))
+    """What became of each. `plain`: decrypted text by event id; `names`: tenant id to name."""
+    console.print(
+        f"\n[bold]{_line('webhook', 'answer', 'on raw', 'tenant and event', 'row, as psql shows it')}[/]"
+    )
     for trace in traces:
-        _add(table, trace, plain, names)
-    console.print()
-    console.print(table)
+        _show(trace, plain, names)
     console.print()
 
 
-def _add(table: Table, trace: Trace, plain: dict[str, str], names: dict[str, str]) -> None:
+def _show(trace: Trace, plain: dict[str, str], names: dict[str, str]) -> None:
     raw = f"{trace.raw.partition}:{trace.raw.offset}" if trace.raw else "–"
-    status = Text(str(trace.status), style="green" if trace.status == 200 else "yellow")
+    head = (trace.sample.title, str(trace.status), raw)
     if not trace.events:
-        table.add_row(trace.sample.title, status, raw, Text(_ending(trace), style="yellow"), "–", "–")
+        _say(_line(*head, _ending(trace), "–"), "yellow")
         return
-    shown, more = trace.events[:2], len(trace.events) - 2
-    for number, event in enumerate(shown):
-        first = number == 0
+    for event in trace.events[:_EVENTS_SHOWN]:
         row = trace.rows.get(event.event_id)
-        where = f"{names.get(event.tenant, '?').partition('-')[0]} {event.event_type}"
-        if number == 1 and more:
-            where, cell, text = f"… {more + 1:,} more", f"{len(trace.rows):,} rows", ""
-        else:
-            cell = f"\\x{row[:_CIPHERTEXT_BYTES].hex()}…" if row else "not yet"
-            text = _short(plain.get(event.event_id, ""))
-        table.add_row(
-            trace.sample.title if first else "",
-            status if first else "",
-            raw if first else "",
-            where,
-            Text(cell, style="dim"),
-            Text(text or "–"),
-        )
+        cell = f"\\x{row[:_CIPHERTEXT_BYTES].hex()}…" if row else "not yet"
+        tenant = names.get(event.tenant, "?").partition("-")[0]
+        _say(_line(*head, f"{tenant} {event.event_type}", cell), "")
+        if text := plain.get(event.event_id):
+            _say(_line("", "", "", f"read with the key: “{_short(text)}”", ""), "green")
+        head = ("", "", "")
+    more = len(trace.events) - _EVENTS_SHOWN
+    if more > 0:
+        _say(_line("", "", "", f"… and {more:,} more: {len(trace.rows):,} rows in all", ""), "dim")
+
+
+def _line(title: str, answer: str, raw: str, topic: str, cell: str) -> str:
+    return f"{title:<22}{answer:<8}{raw:<8}{topic:<26}{cell}".rstrip()
+
+
+def _say(line: str, style: str) -> None:
+    console.print(Text(line, style=style), soft_wrap=True)
 
 
 def _ending(trace: Trace) -> str:
