@@ -109,7 +109,8 @@ class Connection(web.RequestHandler):
         """Bytes came; note when a request began whose headers are still missing."""
         if self._refused:
             return
-        if not self._partial_since and self._reading is None:
+        if data and not self._partial_since and self._reading is None:
+            # aiohttp calls this without data, too, to go on parsing what it has.
             self._partial_since = self._gate.now
         super().data_received(data)
 
