@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -55,6 +56,7 @@ Q_REPLAY: Final = "q_replay"
 Q_BY: Final = "q_by"
 Q_SIG: Final = "q_sig"
 
+_SEALED: Final = ("ce_", "mk_")
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
 
@@ -64,21 +66,26 @@ def sealed_digest(topic: str, headers: Iterable[tuple[str, bytes]]) -> bytes:
 
     Raises TamperedRecord if one of these names stands twice (a reader might take either).
     """
-    covered = sorted(pair for pair in headers if pair[0][:3] in ("ce_", "mk_"))
+    covered = sorted([pair for pair in headers if pair[0][:3] in _SEALED])
     return hashlib.sha256(_canonical(topic, covered)).digest()
 
 
 def _canonical(topic: str, pairs: Sequence[tuple[str, bytes]]) -> bytes:
-    name = topic.encode()
-    parts = [_U16.pack(len(name)), name]
+    parts = [_name(topic)]
     previous = None
     for header, value in pairs:
         if header == previous:
             raise TamperedRecord("a header stands twice")
         previous = header
-        encoded = header.encode()
-        parts += (_U16.pack(len(encoded)), encoded, _U32.pack(len(value)), value)
+        parts += (_name(header), _U32.pack(len(value)), value)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=1_024)
+def _name(text: str) -> bytes:
+    """Length and bytes of a header's or topic's name: few, and the same in every record."""
+    encoded = text.encode()
+    return _U16.pack(len(encoded)) + encoded
 
 
 def index(headers: Headers) -> dict[str, bytes]:

@@ -7,6 +7,7 @@ alias index, wire id and fence entry. It is pseudonymised personal data, not ano
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from struct import Struct
@@ -14,6 +15,7 @@ from typing import Final
 
 PSEUDONYM_BYTES: Final = 16
 _U16: Final = Struct(">H")
+_NOT_DIGITS: Final = re.compile(r"[^0-9]")
 
 
 class Domain(Enum):
@@ -53,7 +55,9 @@ def pseudonym(key: bytes, domain: Domain, value: str) -> bytes:
 
 def digits_only(phone: str) -> str:
     """The digits of a phone number, without punctuation or a leading plus."""
-    return "".join(character for character in phone if "0" <= character <= "9")
+    if phone.isascii() and phone.isdigit():
+        return phone
+    return _NOT_DIGITS.sub("", phone)
 
 
 def phone_forms(phone: str) -> tuple[str, ...]:

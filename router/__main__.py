@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,7 +19,7 @@ from router.endings import RecordEndings
 from router.finish import Finisher
 from router.observe import Observer
 from router.open import Signers
-from router.pacing import backoff_s
+from router.pacing import InFlight, backoff_s
 from router.publish import TenantOutboxes
 from router.raw_keys import Keyring, RawKeyMaker
 from router.requests import ErasureRequests
@@ -40,6 +41,8 @@ from runtime.settings import load
 KEYS_EVERY_S: Final = 60.0
 FETCH_BYTES: Final = 2 * topics.MIB
 """Of one partition at a time; Kafka still hands out a single larger record."""
+COLLECT: Final = (20_000, 20, 50)
+"""Garbage collector thresholds: items are many and short-lived, and hold no cycles."""
 ROUTING_KEY: Final = "routing"
 
 
@@ -59,9 +62,11 @@ async def main(supervisor: Supervisor) -> None:
     keyring = Keyring(secrets)
     opener = RecordOpener(keyring.get, known_signers := Signers(known))
     control.listeners.append(lambda record: opener.forget() if isinstance(record, SignerRecord) else None)
-    events = Producer(settings.kafka, "mk-router-events", compression="lz4")
+    # zstd, since the client's lz4 is the slow, high-compression kind: 22 µs an event against 7, and larger.
+    events = Producer(settings.kafka, "mk-router-events", compression="zstd")
     records = Producer(settings.kafka, "mk-router-records")
     epochs = EpochSource(signer, clock)
+    in_flight = InFlight()
     observer = Observer(metrics, clock)
     requests = ErasureRequests(records, control.view, epochs, clock, observer.request_written)
     outboxes = TenantOutboxes(
@@ -73,6 +78,7 @@ async def main(supervisor: Supervisor) -> None:
         requests=requests,
         schemas={name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()},
         supervisor=supervisor,
+        in_flight=in_flight,
         unavailable_after_s=settings.tenant_unavailable_after_s,
         on_published=observer.events_published,
     )
@@ -93,6 +99,7 @@ async def main(supervisor: Supervisor) -> None:
         outboxes=outboxes,
         clock=clock,
         start=supervisor.start,
+        in_flight=in_flight,
         on_complete=finisher.completed,
     )
     maker = RawKeyMaker(secrets, settings.raw_keys_file, signer)
@@ -120,6 +127,7 @@ async def main(supervisor: Supervisor) -> None:
         router,
         supervisor,
         clock,
+        in_flight=in_flight,
         drain_s=settings.drain_s,
         on_finished=observer.record_finished,
         on_assigned=assigned,
@@ -152,6 +160,8 @@ async def main(supervisor: Supervisor) -> None:
             if supervisor.stopping.is_set():
                 return
             started.set()
+            gc.freeze()
+            gc.set_threshold(*COLLECT)
             logging.get_logger().info("process.started", **settings.summary())
             supervisor.start("finish", finisher.run())
             supervisor.start("requests", requests.run())

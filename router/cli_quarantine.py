@@ -41,7 +41,6 @@ def main(arguments: list[str]) -> int:
     """Exit code 0, or 1 if a named record is not there or could not be put back."""
     options = _parser().parse_args(arguments)
     settings = load(RouterSettings)
-    logging.configure("mkc", sys.stderr)
     return asyncio.run(_COMMANDS[options.command](options, settings))
 
 
@@ -145,6 +144,7 @@ async def _show(options: argparse.Namespace, settings: RouterSettings) -> int:
     described = _described(one)
     described["items"] = [{"path": path, "reason": reason} for path, reason in one.items]
     if options.open:
+        logging.configure("mkc", sys.stderr)
         logging.get_logger().info(
             "quarantine.opened", who=getpass.getuser(), purpose=options.purpose, name=one.identity
         )

@@ -38,9 +38,7 @@ COMMIT_S: Final = 1.0
 REVOKE_S: Final = 1.5
 """A revoked partition may take this long to finish what is nearly done: its successor waits for us."""
 QUEUE_RECORDS: Final = 2_000
-QUEUE_BYTES: Final = 8 * topics.MIB
-IN_FLIGHT_RECORDS: Final = 5_000
-IN_FLIGHT_BYTES: Final = 32 * topics.MIB
+QUEUE_BYTES: Final = 4 * topics.MIB
 
 
 class RawPartition:
@@ -114,6 +112,7 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         supervisor: Supervisor,
         clock: Clock,
         *,
+        in_flight: InFlight,
         drain_s: float,
         on_finished: Callable[[RecordEndings], None],
         on_assigned: Callable[[frozenset[int]], None],
@@ -122,7 +121,7 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._consumer: Any = None
         self._supervisor, self._clock, self._drain_s = supervisor, clock, drain_s
         self._on_finished, self._on_assigned = on_finished, on_assigned
-        self._in_flight = InFlight(IN_FLIGHT_RECORDS, IN_FLIGHT_BYTES)
+        self._in_flight = in_flight
         self.partitions: dict[int, RawPartition] = {}
         self.polled_at = 0.0
         self._finished = asyncio.Event()
@@ -215,7 +214,7 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if partition.leaving:
                 return
             partition.begin(record)
-            self._in_flight.add(record.size)
+            self._in_flight.took_up(record.size)
             await self._router.route(record, partition.underway)
 
     def finished(self, endings: RecordEndings) -> None:
@@ -227,7 +226,7 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         del partition.begun[record.offset]
         partition.underway.endings.pop(record.offset, None)
         partition.tracker.finish(record.offset)
-        self._in_flight.remove(record.size)
+        self._in_flight.let_go(record.size)
         self._on_finished(endings)
         self._finished.set()
 
@@ -281,10 +280,11 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         for partition in leaving:
             for task in partition.underway.tasks:
                 task.cancel()
-            for endings in partition.underway.endings.values():
-                endings.dropped = True
-            for record in partition.begun.values():
-                self._in_flight.remove(record.size)
+            for offset, record in partition.begun.items():
+                endings = partition.underway.endings.get(offset)
+                self._in_flight.let_go(record.size, endings.unended if endings is not None else 0)
+                if endings is not None:
+                    endings.dropped = True
             partition.begun.clear()
             self.partitions.pop(partition.number, None)
         self._on_assigned(frozenset(self.partitions))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from contracts.ledger import RawLine, Refusal, TenantCounts
 from router.open import Origin, RawRecord
+from router.pacing import InFlight
 
 
 class EndedTwice(AssertionError):
@@ -17,7 +18,11 @@ class RecordEndings:
     """Collects the endings of one record's items; calls `on_complete` once, when the last one has ended."""
 
     def __init__(
-        self, record: RawRecord, origin: Origin, on_complete: Callable[[RecordEndings], None]
+        self,
+        record: RawRecord,
+        origin: Origin,
+        in_flight: InFlight,
+        on_complete: Callable[[RecordEndings], None],
     ) -> None:
         self.record = record
         self.origin = origin
@@ -27,6 +32,7 @@ class RecordEndings:
         self.events = 0
         self.dropped = False
         """Its partition went to another router, which routes it again: whoever holds an item of it lets go."""
+        self._in_flight = in_flight
         self.quarantined = False
         """Its quarantine record is acknowledged."""
         self._on_complete = on_complete
@@ -40,6 +46,7 @@ class RecordEndings:
         number = self._items
         self._items += 1
         self._open.add(number)
+        self._in_flight.items += 1
         return number
 
     def close(self) -> None:
@@ -100,6 +107,13 @@ class RecordEndings:
         if number not in self._open:
             raise EndedTwice("an item ended twice")
         self._open.discard(number)
+        if not self.dropped:
+            self._in_flight.ended(1)
+
+    @property
+    def unended(self) -> int:
+        """Items that have not ended."""
+        return len(self._open)
 
     def _complete_if_ended(self) -> None:
         if self._closed and not self._open:

@@ -1,4 +1,4 @@
-"""How the router waits: jittered backoff for what is away, and a bound on what is in flight."""
+"""How the router waits: jittered backoff for what is away, and a bound on what is in flight. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,17 @@ import asyncio
 import random
 from typing import Final
 
+from contracts.topics import MIB
+
 FIRST_S: Final = 0.1
 LONGEST_S: Final = 5.0
+MOST_RECORDS: Final = 20_000
+MOST_BYTES: Final = 24 * MIB
+"""Of sealed blocks, kept until they are finished: they may have to go to quarantine as they are."""
+MOST_ITEMS: Final = 4_096
+"""Split and not ended, but for those of a tenant in trouble: an item takes several KiB of memory."""
+MOST_STUCK: Final = 8_192
+"""Items of tenants in trouble."""
 
 
 def backoff_s(attempt: int, *, longest_s: float = LONGEST_S) -> float:
@@ -17,33 +26,49 @@ def backoff_s(attempt: int, *, longest_s: float = LONGEST_S) -> float:
 
 
 class InFlight:
-    """Counts records and bytes taken up and not finished; whoever wants more waits for room."""
+    """Counts records and items taken up and not finished; whoever wants to take up more waits for room."""
 
-    def __init__(self, most_records: int, most_bytes: int) -> None:
-        self._most_records, self._most_bytes = most_records, most_bytes
+    def __init__(self) -> None:
         self.records = 0
         self.bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
+        self.items = 0
+        self.stuck = 0
+        """Those of `items` that wait for a tenant in trouble: they must not hold up the others."""
+        self._freed = asyncio.Event()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more record may be taken up; a single large one always may."""
+        return self.records == 0 or (
+            self.records < MOST_RECORDS
+            and self.bytes < MOST_BYTES
+            and self.items - self.stuck < MOST_ITEMS
+            and self.stuck < MOST_STUCK
+        )
 
     async def room(self) -> None:
-        """Return when there is room for one more record (a record larger than all the room counts as one)."""
-        await self._room.wait()
+        """Return when there is room for one more record."""
+        while not self.has_room:
+            self._freed.clear()
+            await self._freed.wait()
 
-    def add(self, size: int) -> None:
+    def took_up(self, size: int) -> None:
         """A record of `size` bytes was taken up."""
         self.records += 1
         self.bytes += size
-        self._judge()
 
-    def remove(self, size: int) -> None:
-        """It is finished, or dropped with its partition."""
+    def let_go(self, size: int, items: int = 0) -> None:
+        """It is finished; or dropped with its partition, with so many items that will not end."""
         self.records -= 1
         self.bytes -= size
-        self._judge()
+        self.items -= items
+        self._freed.set()
 
-    def _judge(self) -> None:
-        if self.records < self._most_records and self.bytes < self._most_bytes:
-            self._room.set()
-        else:
-            self._room.clear()
+    def ended(self, count: int) -> None:
+        """So many items have ended."""
+        self.items -= count
+        self._freed.set()
+
+    def moved(self) -> None:
+        """`stuck` has changed."""
+        self._freed.set()

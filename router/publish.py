@@ -8,6 +8,7 @@ When one tenant's output has failed for a minute while others' succeeded, its it
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +19,11 @@ from aiokafka.structs import RecordMetadata
 
 from contracts.control import AccountRecord, ControlView, TenantRecord, tenant_recipient
 from contracts.errors import KeyNotYetKnown, TenantUnavailable, TransientError
+from contracts.sealing import NONCE_BYTES
 from contracts.topics import MIB, tenant_events_topic
 from router.endings import RecordEndings
 from router.events import Event, EventMaker
-from router.pacing import backoff_s
+from router.pacing import InFlight, backoff_s
 from router.requests import ErasureRequests, request_kind
 from router.split.item import Item
 from runtime import logging
@@ -37,6 +39,9 @@ ATTEMPT_S: Final = 10.0
 """A round that is not acknowledged in this time has failed as far as `tenant_unavailable` is concerned."""
 LARGEST_EVENT: Final = 6 * MIB - 8 * 1024
 """Of `max.message.bytes` of a tenant's topic, less the batch's own frame."""
+
+LARGEST_SURE: Final = 5 * MIB
+"""Smaller ones need no exact count."""
 
 
 @dataclass(slots=True)
@@ -71,12 +76,14 @@ class TenantOutboxes:
         requests: ErasureRequests,
         schemas: Mapping[str, bytes],
         supervisor: Supervisor,
+        in_flight: InFlight,
         unavailable_after_s: float,
         on_published: Callable[[int], None],
         on_recovered: Callable[[UUID], None] = lambda _tenant: None,
     ) -> None:
         self.producer, self.view, self.secrets, self.epochs = producer, view, secrets, epochs
         self.clock, self.requests, self.schemas = clock, requests, schemas
+        self.in_flight = in_flight
         self.unavailable_after_s = unavailable_after_s
         self.on_published, self.on_recovered = on_published, on_recovered
         self._supervisor = supervisor
@@ -114,10 +121,20 @@ class _Outbox:
         self._maker: EventMaker | None = None
         self._failing_since: float | None = None
         self._unavailable = False
+        self._stuck = 0
 
     def put(self, posted: Posted) -> None:
         self._queue.append(posted)
         self._wake.set()
+        if self._failing_since is not None:
+            self._count_stuck()
+
+    def _count_stuck(self) -> None:
+        """While it fails, what waits here does not count against the other tenants' room."""
+        waiting = len(self._queue) if self._failing_since is not None else 0
+        self._shared.in_flight.stuck += waiting - self._stuck
+        self._stuck = waiting
+        self._shared.in_flight.moved()
 
     async def run(self) -> None:
         """Send rounds for as long as the process lives; an exception that is not transient stops the process."""
@@ -167,7 +184,9 @@ class _Outbox:
                     posted.endings.set_aside(posted.number, posted.path, TenantUnavailable.code, self._tenant)
 
     def _worked(self) -> None:
-        self._failing_since = None
+        if self._failing_since is not None:
+            self._failing_since = None
+            self._count_stuck()
         self._shared.succeeded(self._tenant)
         if self._unavailable:
             self._unavailable = False
@@ -189,7 +208,8 @@ class _Outbox:
         topic = tenant_events_topic(tenant.slot)
         maker = self._maker_for(tenant)
         recipient = shared.view.sealing_key(tenant_recipient(self._tenant), shared.clock.now())
-        shared.epochs.current(topic, self._tenant, recipient)
+        now_s = shared.clock.now().timestamp()
+        epoch = shared.epochs.current(topic, self._tenant, recipient)
         by_partition: dict[int, list[tuple[int, _Sealed]]] = {}
         size = 0
         for position, posted in list(left.items()):
@@ -202,10 +222,11 @@ class _Outbox:
                 del left[position]
                 posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)
                 continue
-            value, headers = shared.epochs.seal(
-                topic, self._tenant, recipient, event.plaintext, event.headers
-            )
-            if len(value) > LARGEST_EVENT - headers_size(headers):
+            if epoch.exhausted(now_s):
+                epoch = shared.epochs.current(topic, self._tenant, recipient)
+            value = epoch.seal(event.plaintext, event.headers, os.urandom(NONCE_BYTES))
+            headers = [*event.headers, *epoch.headers]
+            if len(value) > LARGEST_SURE and len(value) + headers_size(headers) > LARGEST_EVENT:
                 del left[position]
                 posted.endings.set_aside(posted.number, posted.path, RecordTooLarge.code, self._tenant)
                 continue

@@ -18,7 +18,7 @@ from contracts.errors import KeyNotYetKnown, PermanentError, ReplayLimit, Tamper
 from contracts.sealing import RecordOpener
 from router.endings import RecordEndings
 from router.open import REPLAYS_ALLOWED, Origin, RawRecord, SignerNotYetKnown, Signers, open_block, origin_of
-from router.pacing import backoff_s
+from router.pacing import InFlight, backoff_s
 from router.publish import Posted
 from router.resolve import Destination, Refused, Resolution, resolve
 from router.split.item import AccountKey, BadItem, Item
@@ -96,8 +96,10 @@ class RecordRouter:
         outboxes: Post,
         clock: Clock,
         start: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]],
+        in_flight: InFlight,
         on_complete: Callable[[RecordEndings], None],
     ) -> None:
+        self._in_flight = in_flight
         self._control, self._opener, self._signers, self._reload_keys = control, opener, signers, reload_keys
         self._split, self._scope_of, self._routing_key = split, scope_of, routing_key
         self._outboxes, self._clock, self._start, self._on_complete = outboxes, clock, start, on_complete
@@ -118,7 +120,9 @@ class RecordRouter:
         except PermanentError as exc:
             self._unopened(record, origin, exc, underway)
             return
-        endings = underway.endings[record.offset] = RecordEndings(record, origin, self._on_complete)
+        endings = underway.endings[record.offset] = RecordEndings(
+            record, origin, self._in_flight, self._on_complete
+        )
         endings.deliveries = len(deliveries)
         deferred = await self._items(endings, deliveries, underway)
         if deferred:
@@ -127,7 +131,9 @@ class RecordRouter:
 
     def _unopened(self, record: RawRecord, origin: Origin, exc: PermanentError, underway: Underway) -> None:
         """A block that cannot be opened is one item; of a replay, the items it was to route."""
-        endings = underway.endings[record.offset] = RecordEndings(record, origin, self._on_complete)
+        endings = underway.endings[record.offset] = RecordEndings(
+            record, origin, self._in_flight, self._on_complete
+        )
         logging.get_logger().error(
             "block.refused", exc=exc, topic=record.topic, partition=record.partition, offset=record.offset
         )

@@ -237,15 +237,24 @@ class Plant:
             "MKC_ROUTER_CONTROL_SIGNERS_FILE": str(self.root / "signers.json"),
             "MKC_ROUTER_SECRETS_DIR": str(self.root / "secrets"),
             "MKC_ROUTER_RAW_KEYS_FILE": str(self.raw_keys_file),
+            # Of its own: a group waits for members that were killed, and remembers offsets of deleted topics.
+            "MKC_ROUTER_GROUP": f"mk.router.{self.root.name}",
             **self.overrides,
         }
 
-    async def start(self, *, wait: bool = True) -> asyncio.subprocess.Process:
-        """Start a router process, and wait until it is ready."""
+    async def start(self, *, wait: bool = True, under: Sequence[str] = ()) -> asyncio.subprocess.Process:
+        """Start a router process (`under` a module of Python, a profiler for instance), and wait until it is ready."""
         environment = {**os.environ, **self.settings}
         with (self.root / "router.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "router", cwd=REPOSITORY, env=environment, stdout=log, stderr=log
+                sys.executable,
+                *under,
+                "-m",
+                "router",
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         self.processes.append(process)
         if wait:
@@ -261,7 +270,7 @@ class Plant:
     @property
     def log(self) -> str:
         """All routers' log so far."""
-        return (self.root / "router.log").read_text()
+        return (self.root / "router.log").read_text(errors="replace")
 
     async def page(self, path: str) -> tuple[int, str]:
         """One page of the health server; status 0 if nobody answers."""
