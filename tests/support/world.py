@@ -57,6 +57,7 @@ class World:
         self.stack = stack
         self.service = service
         self.expected_running: set[str] = set()
+        self._log_starts = {path.stem: path.stat().st_size for path in service.run_dir.glob("*.log")}
 
     @classmethod
     @contextlib.contextmanager
@@ -130,8 +131,9 @@ class World:
         return {name for name in self.expected_running if not self.service.node(name).is_running()}
 
     def log(self, name: str) -> str:
-        """A process's log so far."""
-        return self.service.node(name).log_path.read_text(errors="replace")
+        """A process's log in this world so far."""
+        content = self.service.node(name).log_path.read_bytes()
+        return content[self._log_starts.get(name, 0) :].decode(errors="replace")
 
     def node(self, name: str) -> ServiceNode:
         """The process itself."""
