@@ -83,6 +83,7 @@ class Service:
         self._owner_file = self.run_dir / "service.json"
         self._overrides = dict(overrides or {})
         self._nodes: dict[str, ServiceNode] = {}
+        self._environments: dict[str, dict[str, str]] = {}
         self._logins: dict[str, str] = {}
 
     def claim(self) -> None:
@@ -147,7 +148,7 @@ class Service:
             health_ports=self.ports.health,
             topics=self.topics,
         )
-        environments = process_environments(needs)
+        self._environments = environments = process_environments(needs)
         for name, value in self._overrides.items():
             for process, environment in environments.items():
                 if name.startswith(f"MKC_{process.upper()}_"):
@@ -192,6 +193,13 @@ class Service:
         """The process of that name. KeyError before `settle`."""
         return self._nodes[name]
 
+    def another(self, name: str, health_port: int, suffix: str = "2") -> ServiceNode:
+        """One more process of that kind beside the first, not started; `stop` does not know it."""
+        environment = {**self._environments[name], f"MKC_{name.upper()}_HEALTH_PORT": str(health_port)}
+        return ServiceNode(
+            f"{name}-{suffix}", MODULES[name], self.run_dir, environment, health_port=health_port
+        )
+
     def kill(self, name: str) -> None:
         """SIGKILL."""
         self.node(name).kill()
@@ -226,6 +234,10 @@ class Service:
     def receiver_url(self) -> str:
         """Where the demo app's webhooks go."""
         return f"http://127.0.0.1:{self.ports.receiver}/webhooks/meta/{DEMO_APP}"
+
+    def login(self, name: str) -> str:
+        """The DSN of a database login. KeyError before `prepare_database`."""
+        return self._logins[name]
 
     def app_secret(self) -> bytes:
         """The secret with which Meta would sign for the demo app."""

@@ -42,7 +42,7 @@ def test_a_signed_webhook_becomes_a_row_that_only_the_key_reads(world: World, te
 def test_a_webhook_right_after_connect_is_a_row_within_two_seconds_and_without_a_rebalance(
     world: World, tenant: Tenant
 ) -> None:
-    rebalances = world.log("store").count("partitions.assigned")
+    rebalances = world.log("store").count("lanes.assigned")
     fresh = world.add_tenant("sebo-novo")
     page = "810000000000002"
     world.connect(fresh, "messenger", {"page": page})
@@ -51,7 +51,7 @@ def test_a_webhook_right_after_connect_is_a_row_within_two_seconds_and_without_a
     world.wait_rows(fresh, 1, 5)
     took_s = time.monotonic() - began
     assert took_s < 2.0
-    assert world.log("store").count("partitions.assigned") == rebalances
+    assert world.log("store").count("lanes.assigned") == rebalances
 
 
 def test_a_wrong_signature_is_refused_and_leaves_nothing(world: World, tenant: Tenant) -> None:

@@ -1,0 +1,141 @@
+"""Lanes when their owner, their database or their topic goes back in time: no row twice, no row lost, no gap in silence."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from contracts.topics import tenant_events_topic
+from tests.support.bodies import PHONE_NUMBER_ID, WABA, encode, whatsapp, whatsapp_message
+from tests.support.load import Load
+from tests.support.world import Tenant, World
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
+
+# A member that is away is given up after the session timeout of 10 s.
+MOVED_S = 30.0
+
+
+def post_numbered(world: World, name: str, count: int) -> None:
+    """That many messages of ids of their own, each accepted."""
+    for number in range(count):
+        message = whatsapp_message(f"wamid.{name}{number}", f"{name} {number}")
+        assert world.post(encode(whatsapp([message], waba=WABA, phone_number_id=PHONE_NUMBER_ID))) == 200
+
+
+def position(world: World, tenant: Tenant) -> int:
+    """The next offset of the tenant's only lane."""
+    found = world.sql(f"SELECT position FROM {tenant.schema}.lane WHERE partition = 0")
+    return int(found[0][0]) if found else 0
+
+
+def test_a_suspended_store_that_wakes_after_its_lane_moved_writes_nothing(
+    running: World, tenant: Tenant, load: Load
+) -> None:
+    before = running.row_count(tenant)
+    second = running.service.another("store", running.service.ports.receiver + 6)
+    try:
+        with load:
+            load.await_promised(60, 10)
+            running.pause("store")
+            load.await_promised(60, 10)
+            second.start()
+            running.wait_until(
+                lambda: running.row_count(tenant) >= before + 100,
+                MOVED_S,
+                "the second store to take the lane",
+            )
+            running.resume("store")
+            load.await_promised(60, 10)
+        expected = before + len(load.promised)
+        running.wait_until(lambda: running.row_count(tenant) >= expected, MOVED_S, f"{expected} rows")
+        running.wait_balanced()
+        assert running.row_count(tenant) == expected
+        assert running.outcomes(tenant)["stored"] == expected
+        assert second.is_running()
+    finally:
+        second.stop()
+
+
+@contextmanager
+def database_to_itself(world: World) -> Iterator[str]:
+    """The world's database without any session, as a restore needs it; its name."""
+    name = world.service.database
+    world.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false', database="postgres")
+    try:
+        ending = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1"
+        world.wait_until(
+            lambda: world.sql(ending, name, database="postgres")[0][0] == 0, 10, "sessions to end"
+        )
+        yield name
+    finally:
+        world.sql(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true', database="postgres")
+
+
+def test_a_database_restored_to_an_earlier_state_is_read_up_to_date_again(
+    running: World, tenant: Tenant
+) -> None:
+    post_numbered(running, "kept", 30)
+    running.wait_balanced()
+    with database_to_itself(running) as name:
+        running.sql(f'CREATE DATABASE "{name}_backup" TEMPLATE "{name}"', database="postgres")
+    backed_up = running.row_count(tenant)
+    post_numbered(running, "after", 40)
+    running.wait_until(
+        lambda: running.row_count(tenant) >= backed_up + 40, MOVED_S, "the rows after the backup"
+    )
+    wanted = {row["id"] for row in running.rows(tenant)}
+    with database_to_itself(running) as name:
+        running.sql(f'DROP DATABASE "{name}"', database="postgres")
+        running.sql(f'ALTER DATABASE "{name}_backup" RENAME TO "{name}"', database="postgres")
+    post_numbered(running, "restored", 5)
+    running.wait_until(
+        lambda: running.row_count(tenant) >= len(wanted) + 5, MOVED_S, "every row to be there again"
+    )
+    assert wanted <= {row["id"] for row in running.rows(tenant)}
+    running.wait_balanced()
+
+
+def test_offsets_that_were_deleted_unread_are_a_line_in_the_ledger(running: World, tenant: Tenant) -> None:
+    post_numbered(running, "read", 5)
+    running.wait_balanced()
+    running.stop("store")
+    done = position(running, tenant)
+    stored = running.row_count(tenant)
+    post_numbered(running, "lost", 12)
+    topic = TopicPartition(tenant_events_topic(tenant.slot), 0)
+    running.wait_until(
+        lambda: running.metrics("router").get("mk_router_lag_records", 1) == 0, 10, "the router to publish"
+    )
+
+    async def delete() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=running.stack.endpoints.kafka)
+        await admin.start()
+        try:
+            await admin.delete_records({topic: RecordsToDelete(before_offset=done + 7)})
+        finally:
+            await admin.close()
+
+    asyncio.run(delete())
+    running.restart("store")
+    running.wait_until(lambda: running.row_count(tenant) >= stored + 5, MOVED_S, "the rows that were left")
+    ledger = running.wait_balanced()
+    assert running.row_count(tenant) == stored + 5
+    assert running.outcomes(tenant)["expired_unread"] == 7
+    assert ledger["tenants"][str(tenant.tenant)]["outcomes"]["expired_unread"] == 7
+
+
+def test_the_stores_login_reads_nothing_without_a_tenants_role(running: World, tenant: Tenant) -> None:
+    async def read() -> None:
+        connection = await asyncpg.connect(running.service.login("mk_store"))
+        try:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT * FROM {tenant.schema}.message")
+        finally:
+            await connection.close()
+
+    asyncio.run(read())
