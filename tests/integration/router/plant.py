@@ -422,6 +422,6 @@ class Plant:
         async def there() -> RawLine | None:
             return (await self.lines()).get((partition, offset))
 
-        line = await self.until(there, timeout_s, f"the line of offset {offset}")
+        line: RawLine = await self.until(there, timeout_s, f"the line of offset {offset}")
         assert line.ended() == line.items
         return line
