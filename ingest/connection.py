@@ -22,6 +22,7 @@ from ingest import answers
 from ingest.counts import Counts
 
 SWEEP_S: Final = 0.5
+"""How often connections are looked at; oftener if a deadline is shorter than two seconds."""
 _CLOSING_S: Final = 10.0
 _READ_BUFFER_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 2.0
@@ -184,6 +185,7 @@ class ConnectionServer(web.Server):
         self._limits = limits
         self._open: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._every_s = min(SWEEP_S, limits.header_deadline_s / 4, limits.body_deadline_s / 4)
 
     def __call__(self) -> Connection:
         """A new connection's protocol."""
@@ -200,7 +202,7 @@ class ConnectionServer(web.Server):
 
     def start_sweeping(self) -> None:
         """Begin to enforce the deadlines."""
-        self._timer = self._own_loop.call_later(SWEEP_S, self._sweep)
+        self._timer = self._own_loop.call_later(self._every_s, self._sweep)
 
     async def drain(self, timeout_s: float) -> None:
         """Let requests that are under way be answered, then end every connection."""
@@ -236,7 +238,7 @@ class ConnectionServer(web.Server):
         self.now = now = self._own_loop.time()
         for connection in list(self._open):
             connection.sweep(now, self._limits)
-        self._timer = self._own_loop.call_later(SWEEP_S, self._sweep)
+        self._timer = self._own_loop.call_later(self._every_s, self._sweep)
 
     def _request(
         self,
