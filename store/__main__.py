@@ -151,7 +151,8 @@ async def _drain(lanes: LaneConsumer, drain_s: float) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + drain_s
     while loop.time() < deadline:
-        if not any(lane.waiting or lane.is_busy for lane in lanes.lanes.values()):
+        # A lane that waits for something else than a worker would only be waited for in vain.
+        if not any(lane.is_busy or lane.can_run(loop.time()) for lane in lanes.lanes.values()):
             return
         await asyncio.sleep(0.02)
 

@@ -32,6 +32,7 @@ _COMMIT_EVERY_S: Final = 5.0
 _REBUILD_AFTER_S: Final = 10.0
 """A consumer that has only failed for this long is replaced."""
 _FETCH_BYTES: Final = 1 << 20
+_FETCH_WAIT_MS: Final = 100
 
 
 class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -59,6 +60,7 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self.on_unplaced = on_unplaced
         """Called when a lane must be placed."""
         self._consumer: AIOKafkaConsumer | None = None
+        self._inquirer: AIOKafkaConsumer | None = None
         self._topics: frozenset[str] = frozenset()
         self._look_again_s = 0.0
         self._differs_since_s: float | None = None
@@ -85,9 +87,10 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def close(self) -> None:
         """Leave the group."""
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            await consumer.stop()
+        clients, self._consumer, self._inquirer = (self._consumer, self._inquirer), None, None
+        for client in clients:
+            if client is not None:
+                await client.stop()
 
     def control_applied(self, record: ControlRecord) -> None:
         """A slot may be new, bound or gone; a tenant may be paused."""
@@ -111,11 +114,12 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def bounds(self, lane: Lane) -> tuple[int, int]:
         """First offset that still exists, and the offset after the last. Raises BrokerUnavailable."""
         partition = TopicPartition(lane.topic, lane.partition)
-        if self._consumer is None:
+        # Not the consumer's own connection: there the question would wait behind a fetch that the broker holds back.
+        if self._inquirer is None:
             raise BrokerUnavailable("not connected to Kafka")
         try:
-            first = await self._consumer.beginning_offsets([partition])
-            end = await self._consumer.end_offsets([partition])
+            first = await self._inquirer.beginning_offsets([partition])
+            end = await self._inquirer.end_offsets([partition])
         except (KafkaError, TimeoutError) as exc:
             raise BrokerUnavailable("Kafka does not say what a log holds") from exc
         return first[partition], end[partition]
@@ -202,13 +206,17 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             group=self._group,
             assignors=[RoundRobinPartitionAssignor],
             max_partition_fetch_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
+        inquirer = make_consumer(self._bootstrap, "mk-store-offsets", group=None)
         try:
             await consumer.start()
+            await inquirer.start()
         except KafkaError:
             await consumer.stop()
+            await inquirer.stop()
             raise
-        self._consumer = consumer
+        self._consumer, self._inquirer = consumer, inquirer
         self._topics = frozenset()
         self._look_again_s = 0.0
 
@@ -258,8 +266,8 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             self._failing_since_s = now_s
             self._log.error("kafka.consumer_replaced", exc=exc)
             await self.on_partitions_revoked(list(self.lanes))
-            consumer, self._consumer = self._consumer, None
-            await asyncio.wait([asyncio.ensure_future(_stop_quietly(consumer))], timeout=5)
+            await asyncio.wait([asyncio.ensure_future(self._close_quietly())], timeout=5)
+            self._consumer = self._inquirer = None
         await asyncio.sleep(0.25)
 
     async def _commit(self) -> None:
@@ -298,9 +306,8 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if partition in self._consumer.paused():
             self._consumer.resume(partition)
 
-
-async def _stop_quietly(consumer: AIOKafkaConsumer) -> None:
-    try:
-        await consumer.stop()
-    except Exception:  # it is being thrown away because it fails
-        return
+    async def _close_quietly(self) -> None:
+        try:
+            await self.close()
+        except Exception:  # they are being thrown away because they fail
+            return

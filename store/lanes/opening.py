@@ -14,7 +14,7 @@ from contracts import headers as h
 from contracts.control import ControlRecord, ControlView, SignerRecord
 from contracts.errors import KeyNotYetKnown, PermanentError, ReplayLimit, TamperedRecord, TransientError
 from contracts.hybrid import HybridPrivateKey
-from contracts.sealing import RecordOpener
+from contracts.sealing import EpochStatement, RecordOpener
 from contracts.signing import Right
 from runtime import logging
 from runtime.files import SecretFolder
@@ -119,10 +119,16 @@ class TenantOpener:
             received_ms = _number(facts.get(h.Q_RECEIVED_AT, b""))
             if _number(facts[h.Q_REPLAY]) > MAX_REPLAYS:
                 raise ReplayLimit("the record was replayed three times already")
-        opened = self._opener(tenant).open(
-            record.topic, record.value or b"", record.headers, broker_time_s=received_ms / 1000
-        )
         by_name = h.index(record.headers)
+        try:
+            opened = self._opener(tenant).open(
+                record.topic, record.value or b"", record.headers, broker_time_s=received_ms / 1000
+            )
+        except KeyNotYetKnown:
+            # The signature over the statement holds: a statement for another tenant is not worth waiting for its key.
+            if EpochStatement.decode(by_name[h.EK_STATEMENT]).tenant != tenant:
+                raise TamperedRecord("the record is another tenant's") from None
+            raise
         # Both are authenticated: the statement by its signature, the header by the record's seal.
         if opened.statement.tenant != tenant or by_name.get(h.CE_TENANT) != str(tenant).encode():
             raise TamperedRecord("the record is another tenant's")

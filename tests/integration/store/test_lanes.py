@@ -1,0 +1,272 @@
+"""The store process against a real topic and database: what each kind of record becomes, and what a lane survives."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from contracts.signing import Signer
+from contracts.topics import LEDGER, tenant_events_topic
+from deploy.local.node import minimal_environment
+from runtime.kafka.clients import consumer
+from store.lanes.queries import lock_number
+from tests.integration.store.cell import Cell
+from tests.integration.store.sealed import Router
+from tests.support.world import Tenant, World
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+_STORE = "store"
+
+
+@pytest.fixture(scope="module")
+def world_with_store(cell: Cell) -> Iterator[World]:
+    """The store runs beside the custodian; nothing may have died in the end."""
+    cell.world.start([_STORE])
+    yield cell.world
+    assert cell.world.dead() == set()
+
+
+@pytest.fixture
+async def router(world_with_store: World) -> AsyncIterator[Router]:
+    """Puts records on topics."""
+    async with Router(world_with_store) as publisher:
+        yield publisher
+
+
+def new_tenant(world: World) -> tuple[Tenant, UUID]:
+    """A tenant with a connected account."""
+    tenant = world.add_tenant(f"company-{uuid4().hex[:8]}")
+    return tenant, world.connect(tenant, "messenger", {"page": str(uuid4().int)[:15]})
+
+
+def total(world: World, tenant: Tenant) -> int:
+    """Records that have an outcome."""
+    found = world.outcomes(tenant)
+    return sum(found.values()) - found.get("replays", 0)
+
+
+async def test_a_tenant_connected_while_the_store_runs_has_rows_within_two_seconds(
+    world_with_store: World, router: Router
+) -> None:
+    assigned = world_with_store.log(_STORE).count("lanes.assigned")
+    tenant, account = new_tenant(world_with_store)
+    started = time.monotonic()
+    await router.publish(tenant, account)
+    world_with_store.wait_rows(tenant, 1, 2)
+    assert time.monotonic() - started < 2
+    assert world_with_store.log(_STORE).count("lanes.assigned") == assigned, "binding a slot rebalanced"
+
+
+async def test_what_does_not_verify_is_set_aside_and_its_neighbours_are_stored(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    other, _ = new_tenant(world_with_store)
+    await router.publish(tenant, account)
+    reasons = {
+        await router.publish(tenant, account, spoil=True): "tampered",
+        await router.publish(tenant, account, sealed_for=other): "tampered",
+        await router.publish(tenant, account, changes={"ce_tenant": str(other.tenant).encode()}): "tampered",
+        await router.publish(tenant, account, after_sealing={"ce_type": b"message.sent"}): "tampered",
+        await router.publish(tenant, account, after_sealing={"mk_person": b""}): "tampered",
+        await router.publish(tenant, account, changes={"mk_account": b"nobody"}): "contract_violation",
+        await router.publish(tenant, account, changes={"ce_id": None}): "contract_violation",
+    }
+    async with Router(world_with_store, signer=Signer.from_bytes("router", bytes(range(32)))) as stranger:
+        reasons[await stranger.publish(tenant, account)] = "tampered"
+    await router.publish(tenant, account)
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 10, 10)
+    assert world_with_store.outcomes(tenant) == {"stored": 2, "quarantined": 8}
+    listed = world_with_store.mkc_raw("quarantine", "list", "--zone", "tenant", "--json")[1]
+    found = {one["id"]: one["reasons"] for one in map(json.loads, listed.splitlines())}
+    topic = tenant_events_topic(tenant.slot)
+    assert {offset: found[f"{topic}:0:{offset}"] for offset in reasons} == {
+        offset: {reason: 1} for offset, reason in reasons.items()
+    }
+
+
+async def test_a_record_put_back_is_counted_as_a_replay_and_keeps_its_source(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    offset = await router.publish(tenant, account, spoil=True)
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 1, 10)
+    identity = f"{tenant_events_topic(tenant.slot)}:0:{offset}"
+    for replay in (1, 2, 3):
+        code, _, _ = world_with_store.mkc_raw("quarantine", "replay", identity, "--zone", "tenant")
+        assert code == 0
+        world_with_store.wait_until(lambda done=replay: total(world_with_store, tenant) == done + 1, 10)  # type: ignore[misc]
+    assert world_with_store.mkc_raw("quarantine", "replay", identity, "--zone", "tenant")[0] == 1
+    assert world_with_store.outcomes(tenant) == {"quarantined": 4, "replays": 3}
+
+
+async def test_an_erasures_announcement_is_a_notice(world_with_store: World, router: Router) -> None:
+    tenant, account = new_tenant(world_with_store)
+    await router.publish(tenant, account, kind="subject.erased")
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 1, 10)
+    assert world_with_store.outcomes(tenant) == {"notice": 1}
+
+
+async def test_a_disconnected_accounts_backlog_ends_as_refused(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    await router.publish(tenant, account)
+    world_with_store.wait_rows(tenant, 1)
+    world_with_store.mkc("account", "disconnect", str(account))
+    await router.publish(tenant, account)
+    await router.publish(tenant, uuid4())
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 3, 10)
+    assert world_with_store.outcomes(tenant) == {"stored": 1, "refused": 2}
+
+
+async def test_a_key_that_is_not_there_yet_holds_its_own_lane_only(
+    world_with_store: World, router: Router, cell: Cell
+) -> None:
+    late, late_account = new_tenant(world_with_store)
+    other, other_account = new_tenant(world_with_store)
+    hidden = {name: cell.secrets.get(name) for name in cell.secrets.names(f"transport-{late.tenant}-")}
+    for name in hidden:
+        cell.secrets.destroy(name)
+    await router.publish(late, late_account)
+    await router.publish(other, other_account)
+    world_with_store.wait_rows(other, 1)
+    await asyncio.sleep(0.5)
+    assert world_with_store.outcomes(late) == {}
+    for name, content in hidden.items():
+        cell.secrets.put(name, content)
+    world_with_store.wait_rows(late, 1)
+
+
+async def test_a_tenant_whose_lock_is_held_stalls_alone(
+    world_with_store: World, router: Router, cell: Cell
+) -> None:
+    held, held_account = new_tenant(world_with_store)
+    other, other_account = new_tenant(world_with_store)
+    async with cell.connection("mk_erasure") as eraser, eraser.transaction():
+        await eraser.execute(f"SELECT pg_advisory_xact_lock({lock_number(held.tenant)})")
+        await router.publish(held, held_account)
+        for _ in range(3):
+            await router.publish(other, other_account)
+        world_with_store.wait_rows(other, 3, 3)
+        assert world_with_store.row_count(held) == 0
+    world_with_store.wait_rows(held, 1)
+
+
+async def test_a_database_restored_to_an_earlier_state_reads_again_and_ends_with_every_row(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    for number in range(6):
+        await router.publish(tenant, account, f"person-{number}")
+    world_with_store.wait_rows(tenant, 6)
+    for table in ("message", "alias", "subject", "lane_outcome"):
+        world_with_store.sql(f"DELETE FROM {tenant.schema}.{table}")
+    world_with_store.sql(f"UPDATE {tenant.schema}.lane SET position = 0")
+    await router.publish(tenant, account, "person-6")
+    world_with_store.wait_rows(tenant, 7)
+    assert world_with_store.outcomes(tenant) == {"stored": 7}
+
+
+async def test_a_position_after_the_end_of_the_log_faults_and_nothing_is_written(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    await router.publish(tenant, account)
+    world_with_store.wait_rows(tenant, 1)
+    world_with_store.sql(f"UPDATE {tenant.schema}.lane SET position = 1000")
+    await router.publish(tenant, account)
+    world_with_store.wait_until(
+        lambda: world_with_store.metrics(_STORE)['mk_store_lanes{state="faulted"}'] == 1, 5
+    )
+    assert world_with_store.row_count(tenant) == 1
+    world_with_store.sql(f"UPDATE {tenant.schema}.lane SET position = 1")
+    world_with_store.wait_rows(tenant, 2, 15)
+
+
+async def test_a_lane_with_a_broken_schema_faults_alone_and_recovers(
+    world_with_store: World, router: Router
+) -> None:
+    broken, broken_account = new_tenant(world_with_store)
+    other, other_account = new_tenant(world_with_store)
+    world_with_store.sql(f"ALTER TABLE {broken.schema}.alias RENAME TO gone")
+    await router.publish(broken, broken_account)
+    await router.publish(other, other_account)
+    world_with_store.wait_rows(other, 1)
+    assert world_with_store.row_count(broken) == 0
+    world_with_store.sql(f"ALTER TABLE {broken.schema}.gone RENAME TO alias")
+    world_with_store.wait_rows(broken, 1, 15)
+
+
+async def test_offsets_that_retention_removed_are_a_ledger_line_and_an_outcome(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    world_with_store.stop(_STORE)
+    topic = tenant_events_topic(tenant.slot)
+    for _ in range(5):
+        await router.publish(tenant, account)
+    kafka = world_with_store.service.endpoints.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=3)})
+    await admin.close()
+    world_with_store.start([_STORE])
+    world_with_store.wait_rows(tenant, 2, 20)
+    assert world_with_store.outcomes(tenant) == {"stored": 2, "expired_unread": 3}
+    lines = await ledger_lines(kafka)
+    assert {
+        "kind": "expired_unread", "topic": topic, "partition": 0, "first_offset": 0, "next_offset": 3,
+    } in lines  # fmt: skip
+
+
+async def ledger_lines(kafka: str) -> list[object]:
+    """Everything on the ledger topic."""
+    reader = consumer(kafka, "test", group=None)
+    await reader.start()
+    try:
+        partitions = [TopicPartition(LEDGER, number) for number in range(4)]
+        reader.assign(partitions)
+        await reader.seek_to_beginning(*partitions)
+        found = await reader.getmany(timeout_ms=2000)
+        return [json.loads(record.value) for records in found.values() for record in records]
+    finally:
+        await reader.stop()
+
+
+async def test_many_records_wait_and_none_is_lost_when_the_store_is_killed_under_them(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    for number in range(150):
+        await router.publish(tenant, account, f"person-{number % 20}")
+        if number == 60:
+            world_with_store.kill(_STORE)
+    world_with_store.restart(_STORE)
+    world_with_store.wait_rows(tenant, 150, 30)
+    assert world_with_store.outcomes(tenant) == {"stored": 150}
+
+
+def test_a_database_of_another_version_is_refused(world_with_store: World) -> None:
+    world_with_store.stop(_STORE)
+    world_with_store.sql("INSERT INTO mk.migration (number, name, sha256) VALUES (9999, 'newer', '')")
+    try:
+        node = world_with_store.node(_STORE)
+        ended = subprocess.run(
+            [sys.executable, "-m", "store"],
+            env=minimal_environment(**node._environment),
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    finally:
+        world_with_store.sql("DELETE FROM mk.migration WHERE number = 9999")
+    assert ended.returncode == 1
+    assert "schema_incompatible" in ended.stderr
