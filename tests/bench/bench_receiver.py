@@ -1,0 +1,280 @@
+"""What a webhook costs the receiver: `python -m tests.bench.bench_receiver`.
+
+Real broker, receiver alone on core 0, broker and load on core 1; signed 772-byte WhatsApp bodies with Meta's headers, 200
+after acks=all. Prints requests/s, CPU µs per webhook, p50 and p99, deliveries per block and RSS. Compare only within one
+run of one machine (docs of the bars: ratios).
+"""
+
+import argparse
+import asyncio
+import base64
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import uvloop
+
+from contracts import raw_keys, topics
+from contracts.hybrid import HybridPrivateKey
+from contracts.signing import Signer
+from deploy.local.stack import LocalStack
+from ingest.cli_post import meta_headers
+from runtime.files import write_atomic
+from runtime.kafka.topics import TopicAdmin, TopicSettings
+
+REPOSITORY = Path(__file__).parents[2]
+SECRET = b"bench-secret"
+BODY_BYTES = 772
+
+
+def body(number: int) -> bytes:
+    """A WhatsApp text message of 772 bytes of one of many accounts."""
+    value = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550100000", "phone_number_id": str(10**14 + number)},
+        "contacts": [{"profile": {"name": "A Customer"}, "wa_id": "5531988888888"}],
+        "messages": [
+            {
+                "from": "5531988888888",
+                "id": "wamid." + "A" * 60,
+                "timestamp": "1790000000",
+                "type": "text",
+                "text": {"body": ""},
+            }
+        ],
+    }
+    document = {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": str(10**14 + number), "changes": [{"value": value, "field": "messages"}]}],
+    }
+    encoded = json.dumps(document, separators=(",", ":")).encode()
+    return encoded.replace(b'"body":""', b'"body":"' + b"t" * (BODY_BYTES - len(encoded)) + b'"')
+
+
+def wire(content: bytes) -> bytes:
+    """The request as Meta sends it."""
+    headers = {"Host": "127.0.0.1", **meta_headers(content, SECRET), "Content-Length": str(len(content))}
+    lines = ["POST /webhooks/meta/demo HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join((*lines, "", "")).encode() + content
+
+
+class Client(asyncio.Protocol):
+    """One connection that posts again as soon as it is answered, or at its turn if the rate is bounded."""
+
+    def __init__(self, requests: list[bytes], times: list[float], interval_s: float) -> None:
+        self._requests, self._times, self._interval_s = requests, times, interval_s
+        self._transport: asyncio.Transport | None = None
+        self._sent = 0.0
+        self._number = 0
+        self._due = 0.0
+        self.stopped = False
+        self.refused = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport  # type: ignore[assignment]
+        self._due = time.perf_counter()
+        self.post()
+
+    def post(self) -> None:
+        """Send the next request."""
+        if self._transport is None or self.stopped:
+            return
+        self._number += 1
+        self._sent = max(self._due, time.perf_counter()) if not self._interval_s else self._due
+        self._transport.write(self._requests[self._number % len(self._requests)])
+
+    def data_received(self, data: bytes) -> None:
+        """An answer."""
+        now = time.perf_counter()
+        if data.startswith(b"HTTP/1.1 200"):
+            self._times.append(now - self._sent)
+        else:
+            self.refused += 1
+        if not self._interval_s:
+            self.post()
+            return
+        self._due += self._interval_s
+        if self._due <= now:
+            self.post()
+        else:
+            asyncio.get_running_loop().call_later(self._due - now, self.post)
+
+    def close(self) -> None:
+        """End."""
+        self.stopped = True
+        if self._transport is not None:
+            self._transport.close()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory now."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def sample(port: int, name: str) -> float:
+    """One sample of the metrics page."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/metrics")
+    for line in connection.getresponse().read().decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
+    return 0.0
+
+
+async def load(port: int, pid: int, connections: int, seconds: float, rate: float = 0.0) -> dict[str, float]:
+    """Run `connections` clients for `seconds`; `rate` bounds their sum (0: as fast as answers come)."""
+    requests = [wire(body(number)) for number in range(64)]
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+    clients: list[Client] = []
+    for number in range(connections):
+        client = Client(
+            requests[number % 64 :] + requests[: number % 64], times, connections / rate if rate else 0
+        )
+        clients.append(client)
+        await loop.create_connection(lambda made=client: made, "127.0.0.1", port)  # type: ignore[misc]
+        if rate:
+            await asyncio.sleep(1 / rate)
+    await asyncio.sleep(1.0)
+    times.clear()
+    began, cpu = time.perf_counter(), cpu_s(pid)
+    await asyncio.sleep(seconds)
+    lasted, used = time.perf_counter() - began, cpu_s(pid) - cpu
+    ordered = sorted(times)
+    for client in clients:
+        client.close()
+    await asyncio.sleep(0.2)
+    return {
+        "requests_s": len(ordered) / lasted,
+        "cpu_us": used / max(1, len(ordered)) * 1e6,
+        "cpu_share": used / lasted,
+        "p50_ms": ordered[len(ordered) // 2] * 1e3,
+        "p99_ms": ordered[int(len(ordered) * 0.99)] * 1e3,
+        "refused": float(sum(client.refused for client in clients)),
+    }
+
+
+async def large(port: int) -> float:
+    """Milliseconds until a signed 3 MB body is answered."""
+    content = b"[" + os.urandom(1_500_000).hex().encode()[: 3 * 10**6 - 2] + b"]"
+    request = wire(content)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = time.perf_counter()
+    writer.write(request)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise SystemExit("the large body was not answered 200")
+    return (time.perf_counter() - began) * 1e3
+
+
+def prepare(folder: Path) -> dict[str, str]:
+    """Keys, secrets and the settings that name them."""
+    now = datetime.now(UTC)
+    router = Signer.from_bytes("router", os.urandom(32))
+    key = raw_keys.RawKey(
+        public_key=base64.b64encode(HybridPrivateKey.generate().public.raw),
+        active_from=now - timedelta(hours=1),
+        seal_until=now + timedelta(hours=1),
+    )
+    files = {
+        "signing.key": os.urandom(32),
+        "router.pub": base64.b64encode(router.public_raw),
+        "raw_keys.json": raw_keys.encode((key,), router),
+        "secret": SECRET,
+        "token": b"token",
+        "apps.json": b'{"apps":{"demo":{"secrets":[{"id":"s","file":"secret"}],"verify_token_file":"token"}}}',
+    }
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    return {
+        "MKC_INGEST_SIGNING_KEY_FILE": str(folder / "signing.key"),
+        "MKC_INGEST_ROUTER_KEY_FILE": str(folder / "router.pub"),
+        "MKC_INGEST_RAW_KEYS_FILE": str(folder / "raw_keys.json"),
+        "MKC_INGEST_APPS_FILE": str(folder / "apps.json"),
+    }
+
+
+def main() -> None:
+    """Run the measurements and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--connections", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--port-base", type=int, default=25_090)
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    port, health = arguments.port_base - 10, arguments.port_base - 9
+    root = Path(tempfile.mkdtemp(prefix="mkchannels-bench-"))
+    root.chmod(0o755)
+    settings = prepare(root)
+
+    async def create_topics(kafka: str) -> None:
+        async with TopicAdmin(kafka, TopicSettings()) as admin:
+            await admin.ensure([topics.BY_NAME[topics.RAW]])
+
+    with LocalStack(root / "stack", port_base=arguments.port_base, profile="bench") as stack:
+        asyncio.run(create_topics(stack.endpoints.kafka))
+        receiver = subprocess.Popen(
+            ["taskset", "-c", "0", sys.executable, "-m", "ingest"],
+            cwd=REPOSITORY,
+            env={
+                "PATH": os.environ["PATH"],
+                **settings,
+                "MKC_INGEST_KAFKA": stack.endpoints.kafka,
+                "MKC_INGEST_PORT": str(port),
+                "MKC_INGEST_HEALTH_PORT": str(health),
+            },
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            for _ in range(200):
+                time.sleep(0.1)
+                try:
+                    if sample(health, "mk_process_ready") == 1:
+                        break
+                except OSError:
+                    continue
+            best = 0.0
+            for connections in arguments.connections:
+                blocks = sample(health, "mk_ingest_blocks_published_total")
+                carried = sample(health, "mk_ingest_block_deliveries_sum")
+                result = uvloop.run(load(port, receiver.pid, connections, arguments.seconds))
+                blocks = sample(health, "mk_ingest_blocks_published_total") - blocks
+                carried = sample(health, "mk_ingest_block_deliveries_sum") - carried
+                best = max(best, result["requests_s"])
+                report(f"{connections} connections", result, carried / max(1, blocks), receiver.pid)
+            half = uvloop.run(load(port, receiver.pid, 64, arguments.seconds, best / 2))
+            report("half of that rate", half, 0, receiver.pid)
+            print(f"3 MB body: {uvloop.run(large(port)):.0f} ms")
+        finally:
+            receiver.terminate()
+            receiver.wait(15)
+
+
+def report(name: str, result: dict[str, float], per_block: float, pid: int) -> None:
+    """One line."""
+    print(
+        f"{name}: {result['requests_s']:,.0f} requests/s, {result['cpu_us']:.1f} CPU µs each "
+        f"({result['cpu_share']:.0%} of the core), p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms, "
+        f"{per_block:.1f} deliveries a block, {result['refused']:.0f} refused, RSS {rss_mib(pid):.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()
