@@ -44,6 +44,7 @@ QUICK_EVERY_S: Final = 1.0
 FULL_EVERY_S: Final = 60.0
 LONGEST_PAUSE_S: Final = 5.0
 FAILURES_BEFORE_RECONNECT: Final = 3
+CONTROL_EVERY_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -105,16 +106,27 @@ async def _go_round(connection: Connection, duties: Duties, state: State, stoppi
                 full = loop.time() >= next_full
                 work = duties.full_pass if full else duties.woken_pass if woken else duties.quick_pass
                 if await work():
-                    pause_s, failures, state.control = QUICK_EVERY_S, 0, True
+                    pause_s, failures = QUICK_EVERY_S, 0
                     next_full = loop.time() + FULL_EVERY_S if full else next_full
                 elif duties.failed:
-                    pause_s, failures, state.control = min(LONGEST_PAUSE_S, pause_s * 2), failures + 1, False
+                    pause_s, failures = min(LONGEST_PAUSE_S, pause_s * 2), failures + 1
                 else:
                     pause_s = 0.05
                 state.slots = duties.slots_ready
         if failures == FAILURES_BEFORE_RECONNECT:
             raise BrokerUnavailable("passes fail one after the other: connect anew")
         await _either(state.wake, stopping, pause_s)
+
+
+async def _watch_control(announced: Announced, state: State) -> None:
+    """Keep `state.control` true to whether control can be read to its end; between two passes nothing else would."""
+    while True:
+        try:
+            await announced.reader.catch_up(timeout_s=3)
+            state.control = True
+        except BrokerUnavailable:
+            state.control = False
+        await asyncio.sleep(CONTROL_EVERY_S)
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event, timeout_s: float) -> None:
@@ -160,7 +172,11 @@ async def _main(supervisor: Supervisor) -> None:
                         clock=SystemClock(),
                         metrics=metrics,
                     )
-                    await _go_round(connection, Duties(connection, tools), state, supervisor.stopping)
+                    watch = supervisor.start("control watch", _watch_control(announced, state))
+                    try:
+                        await _go_round(connection, Duties(connection, tools), state, supervisor.stopping)
+                    finally:
+                        watch.cancel()
             except TransientError as exc:
                 state.database = state.control = False
                 log.warning("custodian.waited", exc=exc, wait_s=pause_s)
