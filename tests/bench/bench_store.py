@@ -1,0 +1,200 @@
+"""What a row costs in the store: open, fence, encrypt per person, insert with the position, on one connection.
+
+`python -m tests.bench.bench_store`: a Postgres and a Kafka of its own, one tenant with 200 people, 772-byte payloads.
+For each batch size it prints rows/s and the CPU of this process per row; the last lines spread small batches over
+several tenants in one transaction. Compare only within one run (PERFORMANCE.md).
+"""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import uvloop
+
+from contracts import headers as h
+from contracts.control import ControlView, tenant_recipient
+from contracts.ids import event_id
+from contracts.signing import Signer
+from contracts.topics import tenant_events_topic
+from deploy.local.database import login_dsn
+from deploy.local.stack import LocalStack
+from runtime.clock import SystemClock
+from runtime.epochs import EpochSource
+from runtime.files import SecretFolder
+from runtime.kafka.control import ControlReader
+from store.keys.provider import LocalKeyring
+from store.lanes.database import Connection, connect
+from store.lanes.event import TenantEvent
+from store.lanes.event_types import known_type
+from store.lanes.keks import TenantKeks
+from store.lanes.opening import TenantOpener
+from store.lanes.persist import Batch, Persisted, Persister
+from store.lanes.queries import tenant_statements
+from store.lanes.transaction import store_batches
+from store.settings import read_control_signers
+from tests.support.world import Tenant, World
+
+BATCHES = (1, 20, 100, 500)
+SHARED = ((20, 1), (20, 5))
+"""(tenants in a transaction, rows of each)."""
+SECONDS = 2.0
+PEOPLE = 200
+PAYLOAD = b'{"text":"' + b"x" * 761 + b'"}'
+
+
+@dataclass(slots=True)
+class Sealed:
+    """A record as it lies on the topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes = field(repr=False)
+    headers: h.Headers = field(repr=False)
+
+
+@dataclass(slots=True)
+class Source:
+    """Sealed records of one tenant, without end."""
+
+    tenant: Tenant
+    epochs: EpochSource
+    view: ControlView
+    position: int = 0
+
+    def take(self, count: int) -> list[Sealed]:
+        """The next records, each of another moment and one of the people."""
+        return [self._one() for _ in range(count)]
+
+    def _one(self) -> Sealed:
+        now = datetime.now(UTC)
+        person = hashlib.sha256(str(self.position % PEOPLE).encode()).digest()[:16]
+        identity = event_id(
+            b"k" * 32,
+            occurred_at_ms=int(now.timestamp() * 1000),
+            provider_object="page",
+            account="1",
+            kind="message",
+            native_id=uuid4().hex,
+        )
+        headers = [
+            (h.CE_SPECVERSION, b"1.0"),
+            (h.CE_ID, str(identity).encode()),
+            (h.CE_SOURCE, b"/meta/messenger/1"),
+            (h.CE_TYPE, b"message.received"),
+            (h.CE_SUBJECT, person.hex().encode()),
+            (h.CE_TENANT, str(self.tenant.tenant).encode()),
+            (h.CE_DATASCHEMA, b"urn:mkchannels:event:message.received:1"),
+            (h.MK_PERSON, person.hex().encode()),
+            (h.MK_RECEIVED_AT, str(int(now.timestamp() * 1000)).encode()),
+            (h.MK_ACCOUNT, str(UUID(int=1)).encode()),
+            (h.MK_DIRECTION, b"i"),
+            (h.MK_REF, identity.hex.encode()),
+        ]
+        topic = tenant_events_topic(self.tenant.slot)
+        recipient = self.view.sealing_key(tenant_recipient(self.tenant.tenant), now)
+        value, sealed = self.epochs.seal(topic, self.tenant.tenant, recipient, PAYLOAD, headers)
+        self.position += 1
+        return Sealed(topic, 0, self.position - 1, int(now.timestamp() * 1000), person, value, tuple(sealed))
+
+
+@dataclass(slots=True)
+class Store:
+    """The store's work on records that are fetched already."""
+
+    connection: Connection
+    opener: TenantOpener
+    persister: Persister
+
+    async def run(self, parts: list[tuple[Tenant, list[Sealed]]]) -> None:
+        """One transaction."""
+        batches = [self._batch(tenant, records) for tenant, records in parts]
+        for ending in await store_batches(self.connection, self.persister, batches):
+            assert isinstance(ending, Persisted), ending
+
+    def _batch(self, tenant: Tenant, records: list[Sealed]) -> Batch:
+        events: list[TenantEvent] = []
+        for record in records:
+            opened = self.opener.open(record, tenant.tenant)
+            assert opened.event is not None, opened.reason
+            events.append(opened.event)
+        return Batch(
+            tenant=tenant.tenant,
+            statements=tenant_statements(tenant.schema),
+            slot=tenant.slot,
+            partition=0,
+            first=records[0].offset,
+            next_offset=records[-1].offset + 1,
+            events=tuple(events),
+            refused=frozenset(),
+            retention_days=365,
+        )
+
+
+async def measure(store: Store, sources: list[Source], rows: int) -> tuple[float, float]:
+    """Rows per second and CPU µs of this process per row; sealing the input is not counted."""
+    for source in sources:
+        await store.run([(source.tenant, source.take(rows))])
+    done, wall, cpu = 0, 0.0, 0.0
+    while wall < SECONDS:
+        parts = [(source.tenant, source.take(rows)) for source in sources]
+        wall_before, cpu_before = time.perf_counter(), time.process_time()
+        await store.run(parts)
+        wall += time.perf_counter() - wall_before
+        cpu += time.process_time() - cpu_before
+        done += rows * len(sources)
+    return done / wall, cpu / done * 1e6
+
+
+async def bench(world: World, tenants: list[Tenant]) -> None:
+    """Print the table."""
+    keys = world.service.root / "keys"
+    view = ControlView(read_control_signers(keys / "public" / "control_signers.json"))
+    secrets = SecretFolder(keys / "store" / "secrets")
+    router = Signer.from_bytes("router", (keys / "router" / "signing.key").read_bytes())
+    async with ControlReader(world.service.endpoints.kafka, "bench", view):
+        epochs = EpochSource(router, SystemClock())
+        sources = [Source(tenant, epochs, view) for tenant in tenants]
+        connection = await connect(
+            login_dsn(world.stack.endpoints.postgres, "mk_store", world.service.database)
+        )
+        store = Store(
+            connection, TenantOpener(secrets, view, known_type), Persister(TenantKeks(LocalKeyring(secrets)))
+        )
+        print(f"{'tenants × rows':>15} {'rows/s':>8} {'app µs/row':>11}")
+        for tenants_in, rows in [*((1, batch) for batch in BATCHES), *SHARED]:
+            per_second, cpu_us = await measure(store, sources[:tenants_in], rows)
+            print(f"{tenants_in:>9} × {rows:<4} {per_second:>8.0f} {cpu_us:>11.1f}", flush=True)
+        await connection.close()
+
+
+def main() -> None:
+    """A stack of its own in a temporary folder; the port base is MKC_PORT_BASE or 25000."""
+    with ExitStack() as cleaning:
+        root = Path(cleaning.enter_context(tempfile.TemporaryDirectory(prefix="mkchannels-bench-")))
+        root.chmod(0o755)
+        base = int(os.environ.get("MKC_PORT_BASE", "25000"))
+        stack = cleaning.enter_context(LocalStack(root, port_base=base, profile="bench"))
+        world = cleaning.enter_context(World.on(stack, base))
+        world.start(["custodian"])
+        tenants = [
+            world.add_tenant(f"tenant-{number}") for number in range(max(count for count, _ in SHARED))
+        ]
+        for tenant in tenants:
+            world.sql(f"INSERT INTO {tenant.schema}.lane VALUES (0, $1, 0)", tenant.slot)
+        world.stop("custodian")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(bench(world, tenants))
+
+
+if __name__ == "__main__":
+    main()
