@@ -80,11 +80,11 @@ class Entry:
     delivery: Delivery
     waiter: Waiter = field(repr=False)
     enqueued_at: float
+    size: int = field(init=False)
+    """Bytes in a block before compression."""
 
-    @property
-    def size(self) -> int:
-        """Bytes in a block before compression."""
-        return _FRAME_BYTES + len(self.delivery.app) + len(self.delivery.body)
+    def __post_init__(self) -> None:
+        self.size = _FRAME_BYTES + len(self.delivery.app) + len(self.delivery.body)
 
     def settle(self, cause: Cause | None) -> bool:
         """Answer unless it is answered already or its waiter went away; True if this answered it."""

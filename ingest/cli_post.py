@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from contracts.errors import InvalidSettings
@@ -101,7 +102,12 @@ def _secret(settings: PostSettings, app_name: str, secret_id: str | None) -> byt
 @contextmanager
 def _progress(total: int, show: bool) -> Iterator[Progress]:
     bar = Progress(
-        TextColumn("posting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not show
+        TextColumn("posting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not show,
     )
     with bar:
         bar.add_task("posting", total=total)
