@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -16,8 +15,8 @@ from tests.support.world import Tenant, World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
 
-# A member that is away is given up after the session timeout of 10 s.
-MOVED_S = 30.0
+# A member that is away is given up after 10 s; a transaction that it left open is ended after 30 s.
+MOVED_S = 45.0
 
 
 def post_numbered(world: World, name: str, count: int) -> None:
@@ -127,15 +126,3 @@ def test_offsets_that_were_deleted_unread_are_a_line_in_the_ledger(running: Worl
     assert running.row_count(tenant) == stored + 5
     assert running.outcomes(tenant)["expired_unread"] == 7
     assert ledger["tenants"][str(tenant.tenant)]["outcomes"]["expired_unread"] == 7
-
-
-def test_the_stores_login_reads_nothing_without_a_tenants_role(running: World, tenant: Tenant) -> None:
-    async def read() -> None:
-        connection = await asyncpg.connect(running.service.login("mk_store"))
-        try:
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.fetch(f"SELECT * FROM {tenant.schema}.message")
-        finally:
-            await connection.close()
-
-    asyncio.run(read())
