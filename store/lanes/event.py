@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -82,8 +83,8 @@ def read_event(
         conversation = _pseudonym(by_name[h.CE_SUBJECT])
         event_id = UUID(by_name[h.CE_ID].decode("ascii"))
         event_type = by_name[h.CE_TYPE].decode("ascii")
-        schema = _DATASCHEMA.fullmatch(by_name[h.CE_DATASCHEMA].decode("ascii"))
-        account = UUID(by_name[h.MK_ACCOUNT].decode("ascii"))
+        version = _version(by_name[h.CE_DATASCHEMA])
+        account = _account(by_name[h.MK_ACCOUNT])
         direction = _DIRECTIONS[by_name[h.MK_DIRECTION]]
         received_ms = int(by_name[h.MK_RECEIVED_AT])
         received_at = datetime.fromtimestamp(received_ms // 1000, UTC).replace(
@@ -94,7 +95,7 @@ def read_event(
         message_ref = _pseudonym(ref) if ref else None
     except (KeyError, ValueError, OverflowError, OSError) as exc:
         raise ContractViolation("an event's headers cannot be read") from exc
-    if schema is None or not 0 < len(event_type) <= 64 or len(persons) > _MAX_ALIASES:
+    if not 0 < len(event_type) <= 64 or len(persons) > _MAX_ALIASES:
         raise ContractViolation("an event's headers are out of bounds")
     if key is not None and key != conversation:  # what was put back from quarantine has lost its key
         raise TamperedRecord("the record's key is not its conversation")
@@ -103,7 +104,7 @@ def read_event(
     return TenantEvent(
         event_id=event_id,
         event_type=event_type,
-        schema_version=int(schema[1]),
+        schema_version=version,
         opens_generation=known.opens_generation,
         retention=known.retention,
         account=account,
@@ -115,6 +116,19 @@ def read_event(
         received_at=received_at,
         payload=payload,
     )
+
+
+@lru_cache(maxsize=1_024)
+def _version(dataschema: bytes) -> int:
+    matched = _DATASCHEMA.fullmatch(dataschema.decode("ascii"))
+    if matched is None:
+        raise ValueError("not one of our schemas")
+    return int(matched[1])
+
+
+@lru_cache(maxsize=8_192)
+def _account(encoded: bytes) -> UUID:
+    return UUID(encoded.decode("ascii"))
 
 
 def _pseudonym(encoded: bytes) -> bytes:

@@ -100,7 +100,7 @@ class Subjects:
 
     def fence_of(self, subject: UUID) -> Fence:
         """The strictest fence of the subject and of everybody linked with it."""
-        return self._fences.get(self._find(subject), NO_FENCE)
+        return self._fences.get(self._find(subject), NO_FENCE) if self._fences else NO_FENCE
 
     def _tighten(self, subject: UUID, fence: Fence) -> None:
         if fence is not NO_FENCE:
