@@ -1,0 +1,89 @@
+"""`python -m contracts.generate`: writes the generated files, or with `--check` says what is stale and what breaks readers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from contracts.errors import InvalidSettings
+from contracts.events.registry import EVENT_TYPES
+from contracts.generate.breaking import all_changes
+from contracts.generate.files import generated
+from contracts.generate.history import ROOT, SCHEMAS, is_known, schemas_at, schemas_here
+
+
+def write(root: Path) -> int:
+    """Write what is missing or stale; how many files that were."""
+    written = 0
+    for name, text in generated().items():
+        path = root / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written += 1
+    return written
+
+
+def stale(root: Path) -> list[str]:
+    """What does not lie as it would be generated: a line for each file."""
+    expected = generated()
+    found = []
+    for name, text in expected.items():
+        path = root / name
+        if not path.is_file():
+            found.append(f"{name}: is missing")
+        elif path.read_text(encoding="utf-8") != text:
+            found.append(f"{name}: is stale")
+    for (name, version), _ in schemas_here(root).items():
+        kind = EVENT_TYPES.get(name)
+        if kind is None or version > kind.version:
+            found.append(f"{SCHEMAS}/{name}/{version}.json: belongs to no event type")
+    return found
+
+
+def breaks(root: Path, bases: list[str]) -> list[str]:
+    """What breaks those who read the events since any of these revisions, in words."""
+    now = schemas_here(root)
+    for path, text in generated().items():
+        if path.startswith(f"{SCHEMAS}/"):
+            now[Path(path).parent.name, int(Path(path).stem)] = json.loads(text)
+    found = (
+        str(change) for base in bases for change in all_changes(schemas_at(base, root), now) if change.breaks
+    )
+    return list(dict.fromkeys(found))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: written, or nothing stale and nothing broken; 1: the check failed; 2: wrong usage."""
+    parser = argparse.ArgumentParser(prog="python -m contracts.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, compare with what is committed")
+    parser.add_argument(
+        "--base",
+        action="append",
+        metavar="REV",
+        help="revisions that readers may have: HEAD and its parent unless given",
+    )
+    options = parser.parse_args(arguments)
+    if not options.check:
+        print(f"{write(ROOT)} files written")
+        return 0
+    problems = [f"{line}; run `make docs`" for line in stale(ROOT)]
+    bases = [base for base in options.base or () if base] or [
+        base for base in ("HEAD", "HEAD^") if is_known(base)
+    ]
+    try:
+        problems += [f"{line}; raise the type's version" for line in breaks(ROOT, bases)]
+    except InvalidSettings as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print(f"{len(EVENT_TYPES)} event types: nothing stale, nothing broken since {', '.join(bases)}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

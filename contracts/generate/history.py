@@ -1,0 +1,67 @@
+"""Reads schemas as they are in the working tree and as they were at a git revision.
+
+Must never write: what is committed is the developer's business.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from contracts.errors import InvalidSettings
+from contracts.generate.schemas import Schema
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+"""The repository."""
+SCHEMAS: Final = "contracts/schemas"
+
+
+def schema_path(name: str, version: int) -> str:
+    """Where the schema of one event type and version lies, from the repository's root."""
+    return f"{SCHEMAS}/{name}/{version}.json"
+
+
+def schemas_here(root: Path = ROOT) -> dict[tuple[str, int], Schema]:
+    """Every schema file in the working tree."""
+    return {
+        (path.parent.name, int(path.stem)): json.loads(path.read_bytes())
+        for path in sorted((root / SCHEMAS).glob("*/*.json"))
+    }
+
+
+def schemas_at(revision: str, root: Path = ROOT) -> dict[tuple[str, int], Schema]:
+    """Every schema file at a revision; empty if there were none. Raises InvalidSettings if git knows no such revision."""
+    known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if known is None:
+        raise InvalidSettings("git knows no such revision here")
+    archive = _git(root, "archive", "--format=tar", known.decode().strip(), SCHEMAS)
+    if archive is None:
+        return {}
+    found: dict[tuple[str, int], Schema] = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            path = Path(member.name)
+            content = tar.extractfile(member)
+            if path.suffix == ".json" and content is not None:
+                found[path.parent.name, int(path.stem)] = json.loads(content.read())
+    return found
+
+
+def is_known(revision: str, root: Path = ROOT) -> bool:
+    """Whether git has this commit (a shallow clone may not)."""
+    return (
+        _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        is not None
+    )
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+    except FileNotFoundError as exc:
+        raise InvalidSettings("git is not installed") from exc
+    return done.stdout if done.returncode == 0 else None
