@@ -21,6 +21,7 @@ from router.observe import Observer
 from router.open import Signers
 from router.pacing import InFlight, backoff_s
 from router.publish import TenantOutboxes
+from router.put_back import PutBack
 from router.raw_keys import Keyring, RawKeyMaker
 from router.requests import ErasureRequests
 from router.route import RecordRouter
@@ -69,6 +70,7 @@ async def main(supervisor: Supervisor) -> None:
     in_flight = InFlight()
     observer = Observer(metrics, clock)
     requests = ErasureRequests(records, control.view, epochs, clock, observer.request_written)
+    put_back = PutBack(settings.kafka, records, signer, known, lambda: outboxes)
     outboxes = TenantOutboxes(
         producer=events,
         view=control.view,
@@ -81,13 +83,14 @@ async def main(supervisor: Supervisor) -> None:
         in_flight=in_flight,
         unavailable_after_s=settings.tenant_unavailable_after_s,
         on_published=observer.events_published,
+        on_recovered=put_back.recovered,
     )
     reader: RawConsumer
 
     def finished(endings: RecordEndings) -> None:
         reader.finished(endings)
 
-    finisher = Finisher(records, signer, finished)
+    finisher = Finisher(records, signer, finished, put_back.set_aside)
     router = RecordRouter(
         control=control,
         opener=opener,
@@ -164,6 +167,7 @@ async def main(supervisor: Supervisor) -> None:
             gc.set_threshold(*COLLECT)
             logging.get_logger().info("process.started", **settings.summary())
             supervisor.start("finish", finisher.run())
+            supervisor.start("replays", put_back.run())
             supervisor.start("requests", requests.run())
             supervisor.start("keys", tend_keys())
             await reader.run()

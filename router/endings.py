@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
+from contracts.errors import TenantUnavailable
 from contracts.ledger import RawLine, Refusal, TenantCounts
 from router.open import Origin, RawRecord
 from router.pacing import InFlight
@@ -29,6 +30,8 @@ class RecordEndings:
         self.deliveries = 0
         self.bad: list[tuple[str, str]] = []
         """(item path, reason) of what goes to quarantine."""
+        self.unavailable: dict[UUID, list[str]] = {}
+        """Item paths by the tenant that could not be reached: put back when it can."""
         self.events = 0
         self.dropped = False
         """Its partition went to another router, which routes it again: whoever holds an item of it lets go."""
@@ -67,6 +70,8 @@ class RecordEndings:
         """This item goes to quarantine (acknowledged there before the record gets its line)."""
         self._end(number)
         self.bad.append((path, reason))
+        if reason == TenantUnavailable.code and tenant is not None:
+            self.unavailable.setdefault(tenant, []).append(path)
         quarantined = self._counts(tenant).quarantined
         quarantined[reason] = quarantined.get(reason, 0) + 1
         self._complete_if_ended()

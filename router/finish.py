@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from aiokafka.structs import RecordMetadata
+
 from contracts import topics
 from contracts.errors import TransientError
 from contracts.signing import Signer
@@ -23,11 +25,16 @@ class Finisher:
     """Takes completed records; calls `on_finished` for each once its line is durable."""
 
     def __init__(
-        self, producer: Producer, signer: Signer, on_finished: Callable[[RecordEndings], None]
+        self,
+        producer: Producer,
+        signer: Signer,
+        on_finished: Callable[[RecordEndings], None],
+        on_set_aside: Callable[[RecordEndings, RecordMetadata], None],
     ) -> None:
         self._producer = producer
         self._signer = signer
         self._on_finished = on_finished
+        self._on_set_aside = on_set_aside
         self._completed: list[RecordEndings] = []
         self._wake = asyncio.Event()
 
@@ -62,19 +69,18 @@ class Finisher:
             waiting = []
 
     async def _write(self, waiting: Sequence[RecordEndings]) -> None:
-        futures = []
+        setting_aside = []
         for endings in waiting:
             if endings.bad and not endings.quarantined:
                 key, value, headers = quarantine_record(
                     endings.record, endings.origin, endings.bad, self._signer
                 )
-                futures.append(
-                    await self._producer.send(topics.QUARANTINE_RAW, value, key=key, headers=headers)
-                )
-        for future in futures:
-            await acknowledged(future)
-        for endings in waiting:
-            endings.quarantined = bool(endings.bad)
+                future = await self._producer.send(topics.QUARANTINE_RAW, value, key=key, headers=headers)
+                setting_aside.append((endings, future))
+        for endings, future in setting_aside:
+            where = await acknowledged(future)
+            endings.quarantined = True
+            self._on_set_aside(endings, where)
         futures = []
         for endings in waiting:
             line = endings.line()

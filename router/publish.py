@@ -98,6 +98,11 @@ class TenantOutboxes:
             self._supervisor.start("outbox", outbox.run())
         outbox.put(posted)
 
+    def is_unavailable(self, tenant: UUID) -> bool:
+        """True while the tenant's items are set aside."""
+        outbox = self._outboxes.get(tenant)
+        return outbox is not None and outbox.unavailable
+
     def succeeded(self, tenant: UUID) -> None:
         """The tenant's output was acknowledged just now."""
         self._succeeded[tenant] = self.clock.monotonic()
@@ -120,7 +125,7 @@ class _Outbox:
         self._wake = asyncio.Event()
         self._maker: EventMaker | None = None
         self._failing_since: float | None = None
-        self._unavailable = False
+        self.unavailable = False
         self._stuck = 0
 
     def put(self, posted: Posted) -> None:
@@ -170,14 +175,14 @@ class _Outbox:
             logging.get_logger().warning("tenant.unreachable", exc=exc, tenant=str(self._tenant))
         waited_s = now - self._failing_since
         since = max(self._failing_since, now - self._shared.unavailable_after_s)
-        if (
-            self._unavailable or waited_s >= self._shared.unavailable_after_s
-        ) and self._shared.others_succeed(self._tenant, since):
-            if not self._unavailable:
+        if (self.unavailable or waited_s >= self._shared.unavailable_after_s) and self._shared.others_succeed(
+            self._tenant, since
+        ):
+            if not self.unavailable:
                 logging.get_logger().error(
                     "tenant.unavailable", tenant=str(self._tenant), items=len(self._queue)
                 )
-            self._unavailable = True
+            self.unavailable = True
             while self._queue:
                 posted = self._queue.popleft()
                 if not posted.endings.dropped:
@@ -188,8 +193,8 @@ class _Outbox:
             self._failing_since = None
             self._count_stuck()
         self._shared.succeeded(self._tenant)
-        if self._unavailable:
-            self._unavailable = False
+        if self.unavailable:
+            self.unavailable = False
             self._shared.on_recovered(self._tenant)
 
     async def _send(self, taken: list[Posted]) -> None:
@@ -260,7 +265,7 @@ class _Outbox:
                 await acknowledged(future)
                 return
             self._failed(TimeoutError(), attempt=0)
-            if self._unavailable:
+            if self.unavailable:
                 future.add_done_callback(_let_go)
                 raise TimeoutError
 

@@ -5,13 +5,14 @@ Knows the signed facts and the sealed bytes; must never open them (each zone has
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from contracts.errors import BrokerUnavailable, ReplayLimit, TamperedRecord
 from contracts.headers import (
@@ -29,6 +30,7 @@ from contracts.signing import Right, Signer, SignerLookup
 from runtime.kafka.clients import Producer, acknowledged, consumer
 
 REPLAYS_ALLOWED: Final = 3
+READ_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,35 @@ async def read_all(
     finally:
         await reader.stop()
     return sorted(found.values(), key=lambda one: one.set_aside_at_ms), tampered
+
+
+async def read_one(
+    bootstrap: str,
+    topic: str,
+    partition: int,
+    offset: int,
+    lookup: SignerLookup,
+    right: Right,
+    tls: ssl.SSLContext | None = None,
+) -> SetAside:
+    """The record at one place. Raises TamperedRecord (also if retention removed it) or BrokerUnavailable."""
+    reader = consumer(bootstrap, "mkc-quarantine", group=None, tls=tls)
+    at = TopicPartition(topic, partition)
+    try:
+        await reader.start()
+        reader.assign([at])
+        reader.seek(at, offset)
+        async with asyncio.timeout(READ_S):
+            record = await reader.getone(at)
+    except OffsetOutOfRangeError as exc:
+        raise TamperedRecord("the quarantine record is gone") from exc
+    except (KafkaError, TimeoutError) as exc:
+        raise BrokerUnavailable("the quarantine topic cannot be read") from exc
+    finally:
+        await reader.stop()
+    if record.offset != offset:
+        raise TamperedRecord("the quarantine record is gone")
+    return decode(record.value or b"", tuple(record.headers), record.timestamp, lookup, right)
 
 
 async def put_back(one: SetAside, producer: Producer, signer: Signer, *, counted: bool = True) -> int:

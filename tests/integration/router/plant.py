@@ -258,7 +258,12 @@ class Plant:
             )
         self.processes.append(process)
         if wait:
-            await self.until(self._ready, 20, "the router to be ready")
+
+            async def ready_or_gone() -> bool:
+                assert process.returncode is None, f"the router ended: {self.log[-400:]}"
+                return (await self.page("/readyz"))[0] == 200
+
+            await self.until(ready_or_gone, 20, "the router to be ready")
         return process
 
     @staticmethod
@@ -284,9 +289,6 @@ class Plant:
         finally:
             writer.close()
         return int(answer.split(" ", 2)[1]), answer.partition("\r\n\r\n")[2]
-
-    async def _ready(self) -> bool:
-        return (await self.page("/readyz"))[0] == 200
 
     async def metric(self, sample: str) -> float:
         """One sample of the metrics page."""

@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from contracts.control import IdKind
 from contracts.topics import LEDGER, QUARANTINE_RAW, RAW
-from tests.integration.router.plant import Plant
+from tests.integration.router.plant import Plant, free_port
 from tests.support import bodies
 
 pytestmark = pytest.mark.kafka
@@ -149,7 +149,7 @@ async def test_a_second_router_takes_over_half_and_gives_it_back(plant: Plant) -
             await asyncio.sleep(0.01)
 
     posting = asyncio.create_task(post_all(range(300)))
-    health, plant.health_port = plant.health_port, plant.health_port + 1
+    health, plant.health_port = plant.health_port, free_port()
     second = await plant.start()
     await asyncio.sleep(2)
     assert await plant.stop(second) == 0

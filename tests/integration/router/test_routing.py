@@ -2,17 +2,21 @@
 
 import asyncio
 import json
+import os
 import time
+from base64 import b64encode
 
 import pytest
 
-from contracts.control import IdKind
+from contracts.control import IdKind, SignerRecord, tenant_recipient
 from contracts.erasure_requests import ErasureRequest
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import RecordOpener
-from contracts.topics import ERASURE_REQUESTS, QUARANTINE_RAW
+from contracts.topics import ERASURE_REQUESTS, QUARANTINE_RAW, slot_topics
 from router.raw_keys import days_wanted
 from runtime.clock import SystemClock
+from runtime.epochs import EpochSource
+from runtime.kafka.topics import TopicAdmin, TopicSettings
 from tests.integration.router.plant import Plant, known
 from tests.support import bodies
 
@@ -26,6 +30,18 @@ INSTAGRAM = ((IdKind.INSTAGRAM, bodies.INSTAGRAM),)
 def text(number: int) -> dict[str, object]:
     """A WhatsApp delivery with one message."""
     return bodies.whatsapp([bodies.whatsapp_message(f"wamid.{number}", f"text {number}")])
+
+
+def unsend(mid: str) -> dict[str, object]:
+    """An Instagram user takes a message back."""
+    at = int(time.time() * 1000)
+    message = {
+        "sender": {"id": "5001"},
+        "recipient": {"id": bodies.INSTAGRAM},
+        "timestamp": at,
+        "message": {"mid": mid, "is_deleted": True},
+    }
+    return bodies.delivery("instagram", [{"id": bodies.INSTAGRAM, "time": at, "messaging": [message]}])
 
 
 async def test_a_message_becomes_one_event_that_its_tenant_can_open(plant: Plant) -> None:
@@ -132,11 +148,8 @@ async def test_a_changed_byte_is_tampering_and_a_receiver_not_yet_announced_is_w
     changed = await plant.publish(value[:-1] + bytes((value[-1] ^ 1,)), headers)
     assert (await plant.line(changed)).tenants[""].quarantined == {"tampered": 1}
     stranger = type(plant.ingest).from_bytes("ingest-2", b"s" * 32)
-    from contracts.control import SignerRecord
-    from runtime.epochs import EpochSource
 
     value, headers = plant.sealed([json.dumps(text(2)).encode()], epochs=EpochSource(stranger, SystemClock()))
-    from base64 import b64encode
 
     announced = SignerRecord(
         name="ingest-2",
@@ -171,15 +184,7 @@ async def test_an_unsend_is_an_event_and_a_sealed_erasure_request(plant: Plant) 
     tenant = await plant.add_tenant()
     account = await plant.connect(tenant, "instagram", INSTAGRAM)
     await plant.start()
-    at = int(time.time() * 1000)
-    message = {
-        "sender": {"id": "5001"},
-        "recipient": {"id": bodies.INSTAGRAM},
-        "timestamp": at,
-        "message": {"mid": "mid.unsent", "is_deleted": True},
-    }
-    body = bodies.delivery("instagram", [{"id": bodies.INSTAGRAM, "time": at, "messaging": [message]}])
-    line = await plant.line(await plant.post(body))
+    line = await plant.line(await plant.post(unsend("mid.unsent")))
     assert line.tenants[str(tenant.tenant)].events == 1
     (event,) = await plant.events(tenant)
     assert event.headers["ce_type"] == b"message.unsent"
@@ -198,7 +203,6 @@ async def test_an_unsend_is_an_event_and_a_sealed_erasure_request(plant: Plant) 
 
 
 async def test_four_mebibytes_of_noise_go_all_the_way_into_quarantine(plant: Plant) -> None:
-    import os
 
     await plant.start()
     noise = os.urandom(4 * 1_048_576)
@@ -221,3 +225,41 @@ async def test_a_tenant_in_trouble_is_set_aside_after_a_while_and_holds_up_nobod
         await asyncio.sleep(0.15)
     line = await plant.line(stuck)
     assert line.tenants[str(ended.tenant)].quarantined == {"tenant_unavailable": 1}
+    await plant.say_key(tenant_recipient(ended.tenant), ended.private)
+
+    async def put_back() -> bool:
+        return len(await plant.events(ended)) == 2
+
+    fresh = await plant.post(text(2))
+    await plant.until(put_back, 15, "the item that was set aside")
+    assert (await plant.line(fresh)).tenants[str(ended.tenant)].events == 1
+    assert all(line.replay == 0 for line in (await plant.lines()).values())
+
+
+async def test_a_tenant_without_its_topic_holds_up_nobody(plant: Plant) -> None:
+    healthy, missing = await plant.add_tenant(), await plant.add_tenant(topic=False)
+    await plant.connect(healthy, "messenger", PAGE)
+    await plant.connect(missing, "whatsapp", WHATSAPP)
+    await plant.start()
+    stuck = await plant.post(text(1))
+    for number in range(5):
+        line = await plant.line(await plant.post(bodies.messenger(f"m_{number}", "fine")), timeout_s=5)
+        assert line.tenants[str(healthy.tenant)].events == 1
+    assert (0, stuck) not in await plant.lines()
+    async with TopicAdmin(plant.kafka, TopicSettings()) as admin:
+        await admin.ensure(slot_topics(missing.slot, 1)[:1])
+    assert (await plant.line(stuck, timeout_s=40)).tenants[str(missing.tenant)].events == 1
+
+
+async def test_an_unsend_waits_for_erasures_key_and_other_events_do_not(plant: Plant) -> None:
+    tenant = await plant.add_tenant()
+    await plant.connect(tenant, "instagram", INSTAGRAM)
+    await plant.connect(tenant, "whatsapp", WHATSAPP)
+    await plant.start()
+    waiting = await plant.post(unsend("mid.1"))
+    await plant.line(await plant.post(text(1)))
+    assert len(await plant.events(tenant)) == 2
+    assert (0, waiting) not in await plant.lines()
+    await plant.erasure_key()
+    assert (await plant.line(waiting)).tenants[str(tenant.tenant)].events == 1
+    assert len(await plant.records(ERASURE_REQUESTS)) == 1
