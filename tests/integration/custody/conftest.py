@@ -1,0 +1,186 @@
+"""A database cell of its own for each test: database, keys and clients, without processes."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from contracts.control import ControlView
+from contracts.topics import STATIC_TOPICS
+from deploy.local.database import prepare_database
+from deploy.local.identities import make_identities
+from deploy.local.stack import LocalStack
+from runtime.clock import SystemClock
+from runtime.files import SecretFolder
+from runtime.kafka.clients import Producer
+from runtime.kafka.control import ControlReader
+from runtime.kafka.topics import TopicAdmin, TopicSettings
+from runtime.metrics import ProcessMetrics
+from store.custody.control import Announced, ControlPublisher
+from store.custody.database import SQL, connected
+from store.custody.duties import Duties, Tools
+from store.custody.operating import Desk
+from store.custody.provision import Provisioner, Step
+from store.custody.settings import OperatorSettings, load_control_signers, load_signer
+from store.custody.slots import opaque_name
+from store.keys.provider import LocalKeyring
+from store.migrate import migrate
+
+_numbers = itertools.count(1)
+
+
+def _nothing(_tenant: UUID, _step: Step) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where everything of one database cell is."""
+
+    kafka: str
+    keys: Path
+    logins: dict[str, str]
+
+    @property
+    def settings(self) -> OperatorSettings:
+        """The operator's, as the environment would give them."""
+        return OperatorSettings(
+            kafka=self.kafka,
+            signing_key_file=self.keys / "operator" / "signing.key",
+            control_signers_file=self.keys / "public" / "control_signers.json",
+            database=self.logins["mk_custodian"],
+            routing_secrets_dir=self.keys / "router" / "secrets",
+            timeout_s=10,
+        )
+
+    def secrets(self, process: str) -> SecretFolder:
+        """A process's secrets."""
+        return SecretFolder(self.keys / process / "secrets")
+
+    @asynccontextmanager
+    async def connection(self, login: str = "mk_custodian") -> AsyncIterator[Any]:
+        """A connection of one of the logins."""
+        async with connected(self.logins[login], "test") as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def desk(self) -> AsyncIterator[Desk]:
+        """An operator's desk."""
+        async with self.connection() as connection:
+            yield Desk(self.settings, connection)
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[ControlView]:
+        """Control as a reader with the pinned signers sees it, up to its present end."""
+        pinned = load_control_signers(self.keys / "public" / "control_signers.json", "signers")
+        async with ControlReader(self.kafka, "test-view", ControlView(pinned)) as reader:
+            yield reader.view
+
+    @asynccontextmanager
+    async def custodian(self) -> AsyncIterator["Custodian"]:
+        """A custodian's duties in this process."""
+        pinned = load_control_signers(self.keys / "public" / "control_signers.json", "signers")
+        signer = load_signer("custodian", self.keys / "custodian" / "signing.key", "key")
+        async with AsyncExitStack() as stack:
+            admin = await stack.enter_async_context(TopicAdmin(self.kafka, TopicSettings()))
+            await admin.ensure(STATIC_TOPICS)
+            producer = Producer(self.kafka, "test-custodian")
+            await producer.start()
+            stack.push_async_callback(producer.stop)
+            announced = Announced(self.kafka, "test-custodian", pinned)
+            await stack.enter_async_context(announced.reader)
+            connection = await stack.enter_async_context(self.connection())
+            tools = Tools(
+                admin=admin,
+                publisher=ControlPublisher(producer, signer),
+                announced=announced,
+                provider=LocalKeyring(self.secrets("store")),
+                store_secrets=self.secrets("store"),
+                router_secrets=self.secrets("router"),
+                erasure_secrets=self.secrets("erasure"),
+                public_keys=self.keys / "public",
+                headroom={1: 2, 8: 1},
+                clock=SystemClock(),
+                metrics=ProcessMetrics("custodian"),
+            )
+            yield Custodian(connection, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Custodian:
+    """Duties with their tools."""
+
+    connection: Any
+    tools: Tools
+
+    @property
+    def duties(self) -> Duties:
+        """All of them."""
+        return Duties(self.connection, self.tools)
+
+    def provisioner(self, reached: Callable[[UUID, Step], None] = _nothing) -> Provisioner:
+        """Provisioning alone, with a listener for its steps."""
+        tools = self.tools
+        return replace(
+            Provisioner(
+                self.connection,
+                tools.store_secrets,
+                tools.router_secrets,
+                tools.provider,
+                tools.publisher,
+                tools.announced,
+                tools.clock,
+            ),
+            reached=reached,
+        )
+
+    async def request(self, *, partitions: int = 1, period: str = "month") -> UUID:
+        """A tenant in state `requested`, as `mkc tenant add` leaves it."""
+        tenant = uuid4()
+        name = opaque_name()
+        await self.connection.execute(
+            SQL["request_tenant"], tenant, name, f"t_{name}", partitions, period, 365, "test"
+        )
+        return tenant
+
+    async def add_tenant(self, *, partitions: int = 1) -> UUID:
+        """A tenant that is ready."""
+        tenant = await self.request(partitions=partitions)
+        await self.provisioner().provision(tenant, "requested")
+        return tenant
+
+    async def schema(self, tenant: UUID) -> str:
+        """A tenant's schema."""
+        return str(
+            await self.connection.fetchval("SELECT schema_name FROM mk.tenant WHERE tenant_id = $1", tenant)
+        )
+
+
+@pytest.fixture
+def cell(stack: LocalStack, tmp_path: Path) -> Iterator[Cell]:
+    """A fresh database with its schema, and fresh keys."""
+    name = f"custody_{os.getpid()}_{next(_numbers)}"
+    keys = tmp_path / "keys"
+    make_identities(keys)
+    logins = prepare_database(stack.endpoints.postgres, name)
+    try:
+        asyncio.run(migrate(logins["mk_custodian"]))
+        yield Cell(stack.endpoints.kafka, keys, logins)
+    finally:
+        asyncio.run(_drop(stack.endpoints.postgres, name))
+
+
+async def _drop(dsn: str, name: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await connection.close()

@@ -1,0 +1,109 @@
+"""Accounts: on control when the command returns, each id once, consent withdrawn for good."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from contracts.control import IdKind, app_scoped_user_hash
+from store.custody.cli_account import Connect, connect, disconnect
+from store.custody.cli_tenant import add_tenant
+from store.custody.errors import AccountIdTaken, NameTaken, TenantNotReady, UnknownName
+from store.custody.operating import Desk
+from tests.integration.custody.conftest import Cell
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+
+
+def _page(tenant: UUID, page: str) -> Connect:
+    return Connect(str(tenant), "messenger", [(IdKind.PAGE, page)], "M. Silva", "contract-17")
+
+
+def _number(tenant: UUID, waba: str, phone: str) -> Connect:
+    ids = [(IdKind.WABA, waba), (IdKind.PHONE_NUMBER, phone)]
+    return Connect(str(tenant), "whatsapp", ids, "M. Silva", "contract-17")
+
+
+async def test_a_connected_account_is_on_control_when_the_command_returns(cell: Cell) -> None:
+    async with cell.custodian() as custodian, cell.desk() as desk:
+        await custodian.duties.full_pass()
+        tenant = await custodian.add_tenant()
+        wanted = Connect(
+            str(tenant),
+            "messenger",
+            [(IdKind.PAGE, "901")],
+            "M. Silva",
+            "contract-17",
+            app_scoped_users=[("demo", "7788")],
+        )
+        record = await connect(desk, wanted)
+        async with cell.view() as view:
+            assert view.accounts_named(IdKind.PAGE, "901") == (record,)
+            hashed = app_scoped_user_hash(cell.secrets("router").get("routing"), "demo", "7788")
+            assert view.accounts_named(IdKind.APP_SCOPED_USER, hashed) == (record,)
+        stored = await desk.connection.fetch("SELECT value FROM mk.account_id")
+        assert "7788" not in {row["value"] for row in stored}
+        await disconnect(desk, record.account)
+        async with cell.view() as view:
+            assert view.accounts_named(IdKind.PAGE, "901") == ()
+            assert view.accounts[record.account].consent.state == "withdrawn"
+
+
+async def test_an_id_of_another_connected_account_is_refused_until_that_one_is_disconnected(
+    cell: Cell,
+) -> None:
+    async with cell.custodian() as custodian, cell.desk() as desk:
+        await custodian.duties.full_pass()
+        a, b = await custodian.add_tenant(), await custodian.add_tenant()
+        first = await connect(desk, _page(a, "77"))
+        for tenant in (a, b):
+            with pytest.raises(AccountIdTaken):
+                await connect(desk, _page(tenant, "77"))
+        await disconnect(desk, first.account)
+        second = await connect(desk, _page(b, "77"))
+        async with cell.view() as view:
+            assert view.accounts_named(IdKind.PAGE, "77") == (second,)
+
+
+async def test_a_waba_has_several_numbers_but_one_tenant_also_when_two_ask_at_once(cell: Cell) -> None:
+    async with cell.custodian() as custodian, cell.desk() as desk, cell.desk() as other:
+        await custodian.duties.full_pass()
+        a, b = await custodian.add_tenant(), await custodian.add_tenant()
+        await connect(desk, _number(a, "5", "50"))
+        await connect(desk, _number(a, "5", "51"))
+        with pytest.raises(AccountIdTaken):
+            await connect(desk, _number(b, "5", "52"))
+        results = await asyncio.gather(
+            connect(desk, _number(a, "6", "60")),
+            connect(other, _number(b, "6", "61")),
+            return_exceptions=True,
+        )
+        assert sorted(isinstance(result, AccountIdTaken) for result in results) == [False, True]
+
+
+async def test_what_an_operator_committed_and_could_not_announce_the_custodian_announces(cell: Cell) -> None:
+    async with cell.custodian() as custodian, cell.desk() as desk:
+        await custodian.duties.full_pass()
+        tenant = await custodian.add_tenant()
+        record = await connect(desk, _page(tenant, "31"))
+        await custodian.connection.execute(
+            "UPDATE mk.consent SET state = 'withdrawn', since = clock_timestamp() WHERE account_id = $1",
+            record.account,
+        )
+        await custodian.duties.full_pass()
+        async with cell.view() as view:
+            assert view.accounts[record.account].consent.state == "withdrawn"
+
+
+async def test_a_tenant_is_added_once_and_only_with_a_custodian(cell: Cell) -> None:
+    async with cell.custodian() as custodian, cell.desk() as desk:
+        await custodian.duties.full_pass()
+        hurried = Desk(desk.settings.model_copy(update={"timeout_s": 0.2}), desk.connection)
+        with pytest.raises(TenantNotReady):
+            await add_tenant(hurried, "acme")
+        with pytest.raises(NameTaken):
+            await add_tenant(hurried, "acme")
+        with pytest.raises(UnknownName):
+            await desk.tenant("nobody")
+        with pytest.raises(UnknownName):
+            await disconnect(desk, uuid4())

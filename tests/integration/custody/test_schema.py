@@ -1,0 +1,70 @@
+"""The database cell's schema: migrated once, refused when it is not ours; logins that inherit nothing."""
+
+import asyncio
+import hashlib
+
+import asyncpg
+import pytest
+
+from contracts.errors import SchemaIncompatible
+from deploy.local.database import prepare_database
+from deploy.local.stack import LocalStack
+from store.migrate import Migration, check, known, migrate
+from tests.integration.custody.conftest import Cell
+
+pytestmark = pytest.mark.postgres
+
+
+def _and(sql: str) -> tuple[Migration, ...]:
+    ours = known()
+    return (*ours, Migration(len(ours) + 1, "more", sql, hashlib.sha256(sql.encode()).digest()))
+
+
+async def test_migrations_are_applied_once_and_every_login_may_check_them(cell: Cell) -> None:
+    assert await migrate(cell.logins["mk_custodian"]) == []
+    for login in cell.logins:
+        async with cell.connection(login) as connection:
+            await check(connection)
+
+
+async def test_two_that_migrate_at_once_apply_each_migration_once(cell: Cell) -> None:
+    dsn, more = cell.logins["mk_custodian"], _and("CREATE TABLE mk.extra (a integer)")
+    applied = await asyncio.gather(migrate(dsn, more), migrate(dsn, more))
+    assert sorted(applied) == [[], [len(more)]]
+
+
+async def test_an_unknown_a_changed_and_a_missing_migration_are_refused(cell: Cell) -> None:
+    dsn, more = cell.logins["mk_custodian"], _and("SELECT 1")
+    async with cell.connection() as connection:
+        with pytest.raises(SchemaIncompatible):
+            await check(connection, more)
+        await migrate(dsn, more)
+        await check(connection, more)
+        with pytest.raises(SchemaIncompatible):
+            await check(connection)
+        with pytest.raises(SchemaIncompatible):
+            await migrate(dsn)
+        with pytest.raises(SchemaIncompatible):
+            await check(connection, _and("SELECT 2"))
+
+
+async def test_nothing_of_a_migration_that_fails_stays(cell: Cell) -> None:
+    broken = _and("CREATE TABLE mk.extra (a integer); SELECT 1 / 0")
+    with pytest.raises(SchemaIncompatible):
+        await migrate(cell.logins["mk_custodian"], broken)
+    async with cell.connection() as connection:
+        await check(connection)
+        assert await connection.fetchval("SELECT to_regclass('mk.extra')") is None
+
+
+async def test_preparing_a_database_again_corrects_a_login_that_inherits(
+    stack: LocalStack, cell: Cell
+) -> None:
+    name = cell.logins["mk_store"].rpartition("/")[2]
+    admin = await asyncpg.connect(stack.endpoints.postgres)
+    try:
+        await admin.execute("ALTER ROLE mk_store INHERIT")
+        assert prepare_database(stack.endpoints.postgres, name) == cell.logins
+        assert not await admin.fetchval("SELECT rolinherit FROM pg_roles WHERE rolname = 'mk_store'")
+    finally:
+        await admin.close()
