@@ -26,6 +26,8 @@ class Right(StrEnum):
     SIGN_RAW_KEYS = "sign.raw_keys"
     QUARANTINE_RAW = "quarantine.raw"
     QUARANTINE_TENANT = "quarantine.tenant"
+    ANNOUNCE_ERASURE = "announce.erasure"
+    """Say `subject.erased` on a tenant's topic, and nothing else there (`contracts.subject_erased`)."""
 
 
 RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
@@ -33,6 +35,7 @@ RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
     "router": frozenset({Right.SEAL_TENANT, Right.SEAL_REQUESTS, Right.SIGN_RAW_KEYS, Right.QUARANTINE_RAW}),
     "store": frozenset({Right.QUARANTINE_TENANT}),
     "custodian": frozenset({Right.SIGN_CONTROL}),
+    "erasure": frozenset({Right.SEAL_TENANT, Right.ANNOUNCE_ERASURE}),
     "operator": frozenset({Right.SIGN_CONTROL, Right.SEAL_REQUESTS}),
 }
 """What each kind of process may sign; the operator's command replays in the zone whose key it is given."""

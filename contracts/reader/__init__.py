@@ -1,0 +1,63 @@
+"""Reads a tenant's events: what a downstream service imports, and all it needs.
+
+`EventOpener` and `open_event` turn a record's bytes and headers into a value, without Kafka. `TenantReader` consumes a
+tenant's topic and needs the extra `kafka` (aiokafka). Must never log, keep or print what was said, and never swallow
+a record: each becomes one value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from contracts.reader.erasures import ErasedPeople, KnownErasures
+from contracts.reader.keys import KeyFolder, Keyring, PrivateHalves, pinned
+from contracts.reader.open import EventOpener, open_event
+from contracts.reader.readings import Erased, Event, Gap, Reading, Refused, Unavailable
+from contracts.subject_erased import SubjectErased
+
+if TYPE_CHECKING:
+    from contracts.reader.seen import RecentIds, SeenIds
+    from contracts.reader.tenant import Batch, Placed, TenantReader
+
+__all__ = [
+    "Batch",
+    "Erased",
+    "ErasedPeople",
+    "Event",
+    "EventOpener",
+    "Gap",
+    "KeyFolder",
+    "Keyring",
+    "KnownErasures",
+    "Placed",
+    "PrivateHalves",
+    "Reading",
+    "RecentIds",
+    "Refused",
+    "SeenIds",
+    "SubjectErased",
+    "TenantReader",
+    "Unavailable",
+    "open_event",
+    "pinned",
+]
+
+_OF_THE_CONSUMER = {
+    "Batch": "contracts.reader.tenant",
+    "Placed": "contracts.reader.tenant",
+    "RecentIds": "contracts.reader.seen",
+    "SeenIds": "contracts.reader.seen",
+    "TenantReader": "contracts.reader.tenant",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The consumer's names, on demand: who opens bytes of their own needs no Kafka client."""
+    if name not in _OF_THE_CONSUMER:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(_OF_THE_CONSUMER[name]), name)
+    except ModuleNotFoundError as exc:
+        raise ImportError("install the extra `kafka` of mkchannels-contracts for TenantReader") from exc
