@@ -160,6 +160,7 @@ async def _main(supervisor: Supervisor) -> None:
                 ):
                     pause_s = 0.2
                     tools = Tools(
+                        kafka=settings.kafka,
                         admin=admin,
                         publisher=publisher,
                         announced=announced,

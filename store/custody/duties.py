@@ -14,6 +14,7 @@ from contracts.errors import TransientError
 from contracts.metrics import (
     CUSTODIAN_ERRORS,
     CUSTODIAN_KEY_LEFT,
+    CUSTODIAN_LEDGER_GAP,
     CUSTODIAN_PARTITION_LEFT,
     CUSTODIAN_PROVISION_SECONDS,
     CUSTODIAN_SLOTS_FREE,
@@ -28,6 +29,7 @@ from store.custody.control import Announced, ControlPublisher, announce_all
 from store.custody.database import SQL, translated
 from store.custody.errors import NoFreeSlot
 from store.custody.keys import Recipient, destroy_ended_keys, ensure_keys, ensure_root_epoch
+from store.custody.ledger import overdue_records
 from store.custody.partitions import ensure_partitions
 from store.custody.provision import Provisioner
 from store.custody.slots import ensure_slots, free_counts
@@ -37,13 +39,14 @@ if TYPE_CHECKING:
     from store.custody.database import Connection
 
 TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
-Duty = Literal["slots", "provision", "keys", "partitions", "control"]
+Duty = Literal["slots", "provision", "keys", "partitions", "control", "ledger"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What the duties work with, apart from the database connection."""
 
+    kafka: str
     admin: TopicAdmin
     publisher: ControlPublisher
     announced: Announced
@@ -100,6 +103,7 @@ class Duties:
         await self._attempt("keys", self._keys)
         await self._attempt("control", self._control)
         await self._attempt("partitions", self._partitions)
+        await self._attempt("ledger", self._ledger)
         return not (self.failed or self._waiting)
 
     async def _attempt(self, duty: Duty, work: Callable[[], Awaitable[None]]) -> None:
@@ -175,6 +179,12 @@ class Duties:
         )
         if count:
             logging.get_logger().info("control.completed", count=count)
+
+    async def _ledger(self) -> None:
+        overdue = await overdue_records(self._tools.kafka, self._connection)
+        self._tools.metrics.gauge(CUSTODIAN_LEDGER_GAP).set(overdue)
+        if overdue:
+            logging.get_logger().error("ledger.behind", records=overdue)
 
     async def _partitions(self) -> None:
         made, left_s = await ensure_partitions(self._connection, self._tools.clock.now())

@@ -75,6 +75,27 @@ async def read_books(bootstrap: str, connection: Connection, tenant: str | None 
     return Books(raw, lines, expired, books, unreadable)
 
 
+async def overdue_records(bootstrap: str, connection: Connection) -> int:
+    """Records older than 60 s that neither the router nor a lane has ended: from positions alone, without the lines.
+
+    Raises BrokerUnavailable or DatabaseUnavailable.
+    """
+    cut_ms = int((time.time() - IN_FLIGHT_S) * 1000)
+    positions: dict[TopicPartition, int] = {}
+    with translated():
+        for row in await connection.fetch(SQL["tenants_with_lanes"], None):
+            topic = topics.tenant_events_topic(row["slot"])
+            positions |= {TopicPartition(topic, partition): 0 for partition in range(row["partitions"])}
+            async with connection.transaction(readonly=True):
+                await connection.execute(SQL["become_owner"])
+                for lane in await connection.fetch(with_names(SQL["lanes"], schema=row["schema_name"])):
+                    positions[TopicPartition(topic, lane["partition"])] = lane["position"]
+    async with ledger_reader(bootstrap) as reader:
+        raw = await followed(reader, await committed_offsets(reader), cut_ms)
+        lanes = await followed(reader, positions, cut_ms)
+    return sum(one.overdue for one in (*raw, *lanes))
+
+
 @asynccontextmanager
 async def ledger_reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A client that may ask for the router's committed offsets but never joins its group or commits."""

@@ -99,6 +99,7 @@ class Cell:
             await stack.enter_async_context(announced.reader)
             connection = await stack.enter_async_context(self.connection())
             tools = Tools(
+                kafka=self.kafka,
                 admin=admin,
                 publisher=ControlPublisher(producer, signer),
                 announced=announced,
