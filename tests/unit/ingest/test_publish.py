@@ -162,13 +162,14 @@ async def test_what_arrives_while_blocks_are_in_flight_forms_the_next_one() -> N
 async def test_without_an_acknowledgement_the_answer_is_503_in_time() -> None:
     async with Bench() as bench:
         started = asyncio.get_running_loop().time()
-        assert await bench.publisher.offer("app", verified(b"x")) is Cause.BROKER
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        assert await asyncio.wait_for(waiter, 2) is Cause.BROKER
         assert 0.4 < asyncio.get_running_loop().time() - started < 0.8
 
 
 async def test_a_late_acknowledgement_frees_the_lane_again() -> None:
     async with Bench() as bench:
-        assert await bench.publisher.offer("app", verified(b"x")) is Cause.BROKER
+        assert await asyncio.wait_for(bench.publisher.offer("app", verified(b"x")), 2) is Cause.BROKER
         bench.sender.acks[0].set_result(None)
         await settled()
         bench.sender.at_once = True
@@ -180,7 +181,8 @@ async def test_an_expired_delivery_is_never_sealed() -> None:
         for number in range(IN_FLIGHT):
             bench.publisher.offer("app", verified(b"stuck %d" % number))
             await settled()
-        assert await bench.publisher.offer("app", verified(b"expired")) is Cause.QUEUE_AGE
+        expired = bench.publisher.offer("app", verified(b"expired"))
+        assert await asyncio.wait_for(expired, 2) is Cause.QUEUE_AGE
         for ack in list(bench.sender.acks):
             ack.set_result(None)
         await settled()
