@@ -12,6 +12,7 @@ CODE := $(wildcard contracts deploy ingest router runtime store tests)
 # Named explicitly below: uv would otherwise fill whichever environment happens to be activated.
 INSTALLED := .venv/.installed
 PREPARED := .local/cache/.prepared
+VALIDATOR := contracts/validate/node_modules/.installed
 MATRIX := 4.4.0:18 4.3.1:18 4.4.0:16 4.4.0:15
 
 .PHONY: help
@@ -102,6 +103,16 @@ lock: $(INSTALLED) ## Re-make requirements.lock and the checksums of Kafka's jar
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --group dev --group local \
 	  --generate-hashes --no-emit-index-url --no-header --output-file requirements.lock
 	$(PY) -m deploy.local relock
+
+$(VALIDATOR): contracts/validate/package.json contracts/validate/package-lock.json
+	npm ci --prefix contracts/validate --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+.PHONY: contracts
+contracts: $(INSTALLED) $(VALIDATOR) ## Generated files are fresh, nothing breaks readers (BASE=revision they have), examples and AsyncAPI are valid
+	$(PY) -m contracts.generate --check $(if $(BASE),--base $(BASE))
+	$(PYTEST) -q tests/contract/test_generated.py tests/contract/test_breaking.py
+	node contracts/validate/validate.js contracts/asyncapi.json
 
 .PHONY: docs
 docs: $(INSTALLED) ## Regenerate the generated documents

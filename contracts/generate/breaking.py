@@ -171,12 +171,13 @@ class _Comparison:
             yield from self.values(schema, after[name], path, above)
         for name in after:
             if name not in before:
-                required = name in is_required
-                yield Change(
-                    f"{where}.{name}",
-                    "is new and required" if required else "is new and optional",
-                    breaks=required,
-                )
+                if old.get("additionalProperties") is False:
+                    what, breaks = "is new, and older readers refuse names that they do not know", True
+                elif name in is_required:
+                    what, breaks = "is new and required", True
+                else:
+                    what, breaks = "is new and optional", False
+                yield Change(f"{where}.{name}", what, breaks)
 
 
 def _variants(root: Schema, schema: Schema) -> Iterator[tuple[str, str, Schema]]:

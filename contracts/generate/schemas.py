@@ -52,10 +52,10 @@ def event_schema(kind: EventType) -> Schema:
     return schema
 
 
-def model_schema(model: type[BaseModel]) -> Schema:
-    """The schema of a value that is not an event: a ledger line, a control record, an erasure request."""
-    made: Schema = _compact(_described(model))
-    return {"$schema": DIALECT, **made}
+def record_schema(name: str, version: int, urn: str, model: type[BaseModel]) -> Schema:
+    """The schema of what is not an event of Meta's: a notice, a ledger line, a control record, an erasure request."""
+    made = _compact(_described(model))
+    return {"$schema": DIALECT, "$id": urn, "title": name, "x-version": version, **made}
 
 
 def _compact(schema: Any) -> Any:

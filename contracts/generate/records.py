@@ -1,0 +1,68 @@
+"""What else lies on the topics beside Meta's events: notices, ledger lines, control records, erasure requests.
+
+Each has a name and a version of its own, so that a change that breaks its readers is seen as one of an event's is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from contracts import subject_erased, topics
+from contracts.control import AccountRecord, SignerRecord, SlotRecord, TenantRecord, TransportKeyRecord
+from contracts.erasure_requests import ErasureRequest
+from contracts.ledger import ExpiredLine, RawLine
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """One kind of record. `topic`: a name, or TENANT_EVENTS; `key`: what the Kafka key is; `sealed`: its value is."""
+
+    name: str
+    version: int
+    model: type[BaseModel]
+    topic: str
+    key: str
+    sealed: bool = False
+
+    @property
+    def urn(self) -> str:
+        """The `$id` of its schema."""
+        if self.name == subject_erased.SUBJECT_ERASED:
+            return subject_erased.DATASCHEMA
+        return f"urn:mkchannels:record:{self.name}:{self.version}"
+
+
+TENANT_EVENTS: Final = topics.tenant_events_topic("{slot}")
+
+RECORDS: Final = (
+    RecordType(
+        subject_erased.SUBJECT_ERASED,
+        subject_erased.VERSION,
+        subject_erased.SubjectErased,
+        TENANT_EVENTS,
+        "the request's id, 16 bytes",
+        sealed=True,
+    ),
+    RecordType("ledger.raw", 1, RawLine, topics.LEDGER, "`topic:partition:offset` of the raw record"),
+    RecordType(
+        "ledger.expired_unread", 1, ExpiredLine, topics.LEDGER, "`topic:partition:first offset` of the gap"
+    ),
+    RecordType("control.signer", 1, SignerRecord, topics.CONTROL, "`signer/<name>`"),
+    RecordType(
+        "control.transport_key", 1, TransportKeyRecord, topics.CONTROL, "`transport/<recipient>/<key id>`"
+    ),
+    RecordType("control.slot", 1, SlotRecord, topics.CONTROL, "`slot/<slot>`"),
+    RecordType("control.tenant", 1, TenantRecord, topics.CONTROL, "`tenant/<tenant>`"),
+    RecordType("control.account", 1, AccountRecord, topics.CONTROL, "`account/<account>`"),
+    RecordType(
+        "erasure.request",
+        1,
+        ErasureRequest,
+        topics.ERASURE_REQUESTS,
+        "the tenant's id, 16 bytes",
+        sealed=True,
+    ),
+)
