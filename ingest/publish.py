@@ -230,17 +230,17 @@ class BlockPublisher:
             block.task = self._loop.create_task(self._publish(lane, block))
 
     async def _publish(self, lane: _Lane, block: _Block) -> None:
+        cause: Cause | None = Cause.BROKER
         try:
             cause = await self._send(lane.partition, block)
-        except asyncio.CancelledError:
-            raise
         except Exception as exc:
-            block.settle(Cause.BROKER)
             self._fail(exc)
             return
-        block.settle(cause)
-        if block in lane.in_flight:
-            lane.in_flight.remove(block)
+        finally:
+            # Also when cancelled, by us or because the client gave up a record: the lane must never stay taken.
+            block.settle(cause)
+            if block in lane.in_flight:
+                lane.in_flight.remove(block)
         if cause is None:
             self._counts.block(len(block.entries), self._loop.time() - block.oldest)
         elif cause is Cause.BROKER and self._connected and not self._sender.alive:

@@ -274,6 +274,26 @@ async def test_another_number_of_partitions_than_declared_stops_the_process() ->
     assert "MKC_INGEST_RAW_PARTITIONS" in str(task.exception())
 
 
+async def test_a_record_that_the_client_gives_up_is_a_503_and_frees_its_place() -> None:
+    async with Bench() as bench:
+        for _ in range(IN_FLIGHT + 1):
+            waiter = bench.publisher.offer("app", verified(b"x"))
+            await settled()
+            bench.sender.acks[-1].cancel()
+            assert await asyncio.wait_for(waiter, 0.3) is Cause.BROKER
+        bench.sender.at_once = True
+        assert await asyncio.wait_for(bench.publisher.offer("app", verified(b"y")), 0.3) is None
+
+
+async def test_an_unknown_exception_stops_the_process_and_promises_nothing() -> None:
+    async with Bench() as bench:
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        await settled()
+        bench.sender.acks[0].set_exception(ZeroDivisionError())
+        assert await asyncio.wait_for(waiter, 0.3) is Cause.BROKER
+        assert [type(exc) for exc in bench.failures] == [ZeroDivisionError]
+
+
 async def test_a_large_body_leaves_in_a_block_of_its_own() -> None:
     async with Bench(QueueLimits()) as bench:
         bench.sender.at_once = True
