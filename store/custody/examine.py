@@ -147,6 +147,7 @@ async def examine_postgres(connection: Connection) -> Examined:
         number = await connection.fetchval(SQL["server_version"])
         logins = {row["rolname"]: row for row in await connection.fetch(SQL["logins"])}
         foreign = await connection.fetch(SQL["foreign_memberships"])
+        inherited = await connection.fetch(SQL["inherited_roles"])
     major = number // 10_000
     if not OLDEST_POSTGRES <= major <= NEWEST_POSTGRES:
         symptoms.append(
@@ -171,6 +172,14 @@ async def examine_postgres(connection: Connection) -> Examined:
             f"REVOKE {row['role']} FROM {row['login']}, and ask why it was granted",
         )
         for row in foreign
+    ]
+    symptoms += [
+        Symptom(
+            "postgres",
+            f"{row['login']} has the rights of {row['role']} without SET ROLE",
+            f"GRANT {row['role']} TO {row['login']} WITH INHERIT FALSE",
+        )
+        for row in inherited
     ]
     return Examined("postgres", f"PostgreSQL {major}.{number % 10_000}", symptoms)
 

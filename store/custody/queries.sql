@@ -265,3 +265,11 @@ SELECT r.recipient FROM unnest($1::text[]) AS r (recipient)
 WHERE NOT EXISTS (
     SELECT FROM mk.transport_key k WHERE k.recipient = r.recipient AND k.published_at IS NOT NULL
       AND k.active_from <= $2 AND k.seal_until > $2)
+
+-- name: inherited_roles
+-- USAGE is what a member has without SET ROLE. From PostgreSQL 16 on each membership says it for itself.
+SELECT r.rolname AS role, m.rolname AS login
+FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+WHERE m.rolname IN ('mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader') AND m.rolinherit = false
+  AND pg_has_role(m.oid, r.oid, 'USAGE')
+ORDER BY 2, 1

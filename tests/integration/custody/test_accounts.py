@@ -8,6 +8,7 @@ import pytest
 from contracts.control import IdKind, app_scoped_user_hash
 from store.custody.cli_account import Connect, connect, disconnect
 from store.custody.cli_tenant import add_tenant
+from store.custody.database import SQL
 from store.custody.errors import AccountIdTaken, NameTaken, TenantNotReady, UnknownName
 from store.custody.operating import Desk
 from tests.integration.custody.conftest import Cell
@@ -73,12 +74,16 @@ async def test_a_waba_has_several_numbers_but_one_tenant_also_when_two_ask_at_on
         await connect(desk, _number(a, "5", "51"))
         with pytest.raises(AccountIdTaken):
             await connect(desk, _number(b, "5", "52"))
-        results = await asyncio.gather(
-            connect(desk, _number(a, "6", "60")),
-            connect(other, _number(b, "6", "61")),
-            return_exceptions=True,
-        )
-        assert sorted(isinstance(result, AccountIdTaken) for result in results) == [False, True]
+        # While the first command's transaction is open the second waits for it, and then sees what it did.
+        async with other.connection.transaction():
+            await other.connection.execute(SQL["claim_waba"], "6")
+            late = asyncio.create_task(connect(desk, _number(b, "6", "61")))
+            await asyncio.sleep(0.5)
+            account = uuid4()
+            await other.connection.execute(SQL["insert_account"], account, a, "whatsapp", "", "test")
+            await other.connection.execute(SQL["insert_account_id"], account, "waba", "6")
+        with pytest.raises(AccountIdTaken):
+            await late
 
 
 async def test_what_an_operator_committed_and_could_not_announce_the_custodian_announces(cell: Cell) -> None:

@@ -185,6 +185,11 @@ def test_the_doctor_finds_a_login_that_inherits_a_lost_table_and_an_open_key_fil
         assert found == ["mk_reader inherits: it reads every tenant without SET ROLE"]
     finally:
         world.sql("ALTER ROLE mk_reader NOINHERIT")
+    if int(world.sql("SHOW server_version_num")[0][0]) >= 160_000:
+        world.sql(f"GRANT {acme.schema}_read TO mk_reader WITH INHERIT TRUE GRANTED BY mk_custodian")
+        found = [found["what"] for found in _doctor(world)[1]["findings"]]
+        assert found == [f"mk_reader has the rights of {acme.schema}_read without SET ROLE"]
+        world.sql(f"GRANT {acme.schema}_read TO mk_reader WITH INHERIT FALSE GRANTED BY mk_custodian")
     world.sql(f"ALTER TABLE {acme.schema}.tombstone RENAME TO elsewhere")
     routing = world.service.keys / "router" / "secrets" / f"pseudonym-{acme.tenant}"
     routing.chmod(0o644)
