@@ -199,8 +199,9 @@ class Persister:
             erased = (event.message_ref in read.erased_refs and event.minds_tombstone) or (
                 event.occurred_s is None and event.event_id.bytes in read.erased_ids
             )
-            home = subjects.home_of(event, may_create=not erased)
-            if home is not None and not erased:
+            # Also of what is dropped: an unknown alias in an erased person's backlog is remembered as theirs.
+            home = subjects.home_of(event)
+            if not erased:
                 homes.append((event, home))
         rows: list[_Row] = []
         for event, home in homes:
@@ -226,8 +227,8 @@ class Persister:
         made = {subject for subject, _, _ in ring.created}
         # A subject that no stored event needed is not made, and neither are its aliases and links.
         skipped = subjects.new_subjects - made
-        aliases = sorted(pair for pair in subjects.new_aliases.items() if pair[1] not in skipped)
-        links = sorted(pair for pair in subjects.new_links if not skipped.intersection(pair))
+        aliases = [pair for pair in subjects.new_aliases.items() if pair[1] not in skipped]
+        links = [pair for pair in subjects.new_links if not skipped.intersection(pair)]
         if ring.opened:
             opened = sorted(ring.opened)
             count = await fetch_row(

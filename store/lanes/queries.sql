@@ -78,8 +78,8 @@ SELECT reached.root, s.subject_id, s.watermark, s.executed_at, s.blocked
 FROM reached JOIN "{schema}".subject s ON s.subject_id = reached.subject_id
 WHERE reached.root <> reached.subject_id;
 
--- New aliases, then subjects and links. $1, $2: pseudonyms and their subjects, sorted by pseudonym. $3..$5: new subjects,
--- wrapped DEKs, epochs. $6, $7: links, ordered pairs, sorted. Fewer aliases than given means that another writer was
+-- New aliases, then subjects and links. $1, $2: pseudonyms and their subjects. $3..$5: new subjects,
+-- wrapped DEKs, epochs. $6, $7: links, ordered pairs. Fewer aliases than given means that another writer was
 -- first: roll back and read again.
 -- name: create_subjects
 WITH new_alias AS (

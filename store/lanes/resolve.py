@@ -69,8 +69,8 @@ class Subjects:
         """Subjects whose links must be read."""
         return sorted(subject.subject_id for subject in self.known.values() if subject.linked)
 
-    def home_of(self, event: TenantEvent, *, may_create: bool) -> UUID | None:
-        """The subject whose row `event` becomes; None if it concerns nobody known and may create nobody.
+    def home_of(self, event: TenantEvent) -> UUID:
+        """The subject whose row `event` becomes, a new one for a stranger.
 
         The first alias that somebody has decides, in the order given. Unknown aliases join that subject; other subjects
         are linked with it, never merged.
@@ -84,8 +84,6 @@ class Subjects:
         owners = [self._by_alias.get(alias) for alias in aliases]
         home = next((owner for owner in owners if owner is not None), None)
         if home is None:
-            if not may_create:
-                return None
             home = self._new_id()
             self.new_subjects.add(home)
         for alias, owner in zip(aliases, owners, strict=True):

@@ -127,6 +127,12 @@ class Cell:
         )
         return {row["pseudonym"]: row for row in rows}
 
+    def people(self, tenant: Tenant) -> tuple[int, int]:
+        """How many subjects and aliases there are."""
+        s = tenant.schema
+        found = self.world.sql(f"SELECT (SELECT count(*) FROM {s}.subject), (SELECT count(*) FROM {s}.alias)")
+        return (int(found[0][0]), int(found[0][1]))
+
     def outcomes(self, tenant: Tenant) -> dict[str, int]:
         """Totals by name."""
         return {str(name): number for name, number in self.world.outcomes(tenant).items()}

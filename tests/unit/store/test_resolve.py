@@ -28,9 +28,9 @@ def naming(*persons: bytes, ref: bytes | None = None) -> TenantEvent:
 
 def test_all_aliases_of_a_stranger_become_one_new_subject() -> None:
     found = subjects()
-    home = found.home_of(naming(A, B), may_create=True)
+    home = found.home_of(naming(A, B))
     assert found.new_aliases == {A: home, B: home}
-    assert found.home_of(naming(B), may_create=True) == home
+    assert found.home_of(naming(B)) == home
     assert found.new_subjects == {home}
 
 
@@ -38,16 +38,9 @@ def test_the_first_alias_that_somebody_has_decides() -> None:
     found = subjects()
     found.add_alias(B, known(2))
     found.add_alias(C, known(1))
-    assert found.home_of(naming(A, B, C), may_create=True) == UUID(int=2)
+    assert found.home_of(naming(A, B, C)) == UUID(int=2)
     assert found.new_aliases == {A: UUID(int=2)}
     assert found.new_links == {(UUID(int=1), UUID(int=2))}
-
-
-def test_a_dropped_event_makes_nobody() -> None:
-    found = subjects()
-    assert found.home_of(naming(A), may_create=False) is None
-    assert found.new_aliases == {}
-    assert found.new_subjects == set()
 
 
 def test_a_link_joins_the_fences_of_both_ends_whichever_is_resolved_first() -> None:
@@ -56,9 +49,9 @@ def test_a_link_joins_the_fences_of_both_ends_whichever_is_resolved_first() -> N
     found.add_alias(A, known(1))
     found.add_alias(B, known(2))
     found.add_alias(C, known(3, fence))
-    found.home_of(naming(A, B), may_create=True)
+    found.home_of(naming(A, B))
     assert found.fence_of(UUID(int=1)) == NO_FENCE
-    found.home_of(naming(B, C), may_create=True)
+    found.home_of(naming(B, C))
     assert found.fence_of(UUID(int=1)) == fence
     assert found.fence_of(UUID(int=3)) == fence
 
@@ -74,11 +67,11 @@ def test_links_that_were_read_carry_their_fences() -> None:
 def test_an_event_that_names_nobody_takes_the_subject_of_its_message_or_of_the_account() -> None:
     found = subjects()
     found.add_ref(C, UUID(int=7))
-    assert found.home_of(naming(ref=C), may_create=True) == UUID(int=7)
-    home = found.home_of(naming(ref=B), may_create=True)
+    assert found.home_of(naming(ref=C)) == UUID(int=7)
+    home = found.home_of(naming(ref=B))
     assert found.new_aliases == {account_alias(EVENT.account): home}
-    mine = found.home_of(naming(A, ref=A), may_create=True)
-    assert found.home_of(naming(ref=A), may_create=True) == mine
+    mine = found.home_of(naming(A, ref=A))
+    assert found.home_of(naming(ref=A)) == mine
 
 
 def test_what_must_be_read_is_every_alias_and_the_refs_of_those_that_name_nobody() -> None:
