@@ -42,7 +42,6 @@ class Event:
 
     event: UUID
     key: bytes
-    partition: int
     headers: list[tuple[str, bytes]]
     plaintext: bytes = field(repr=False)
     message_ref: bytes | None = field(repr=False, default=None)
@@ -71,7 +70,7 @@ class EventMaker:
             for name, schema in schemas.items()
         }
         self._kept: OrderedDict[tuple[Domain, str], tuple[bytes, bytes]] = OrderedDict()
-        self._accounts: dict[UUID, tuple[AccountRecord, Header, Header]] = {}
+        self._accounts: dict[UUID, tuple[AccountRecord, tuple[Header, Header, str]]] = {}
         self._received = (-1, (names.MK_RECEIVED_AT, b""))
 
     def make(self, item: Item, account: AccountRecord, received_at_ms: int) -> Event:
@@ -87,12 +86,12 @@ class EventMaker:
             native_id=item.native_id,
             discriminator=item.discriminator,
         )
+        source, account_id, account_text = self._of(account)
         if item.conversation is None:
-            key, subject = self._pseudonym(Domain.ACCOUNT, str(account.account))
+            key, subject = self._pseudonym(Domain.ACCOUNT, account_text)
         else:
-            key, subject = self._pseudonym(Domain.CONVERSATION, f"{account.account}:{item.conversation}")
+            key, subject = self._pseudonym(Domain.CONVERSATION, f"{account_text}:{item.conversation}")
         schema, kind = self._types[item.event_type]
-        source, account_id = self._of(account)
         if self._received[0] != received_at_ms:
             self._received = received_at_ms, (names.MK_RECEIVED_AT, b"%d" % received_at_ms)
         people = [self._pseudonym(alias.domain, alias.value)[1] for alias in item.aliases]
@@ -119,8 +118,7 @@ class EventMaker:
         if item.message_id is not None:
             reference = pseudonym(self._key, Domain.MESSAGE_REF, f"{provider_id}:{item.message_id}")
             headers.append((names.MK_REF, reference.hex().encode()))
-        partition = int.from_bytes(key[:8]) % self.tenant.partitions
-        return Event(event, key, partition, headers, data_json(item), reference)
+        return Event(event, key, headers, data_json(item), reference)
 
     def _pseudonym(self, domain: Domain, value: str) -> tuple[bytes, bytes]:
         """The pseudonym and its hex."""
@@ -132,16 +130,19 @@ class EventMaker:
                 self._kept.popitem(last=False)
         return kept
 
-    def _of(self, account: AccountRecord) -> tuple[Header, Header]:
+    def _of(self, account: AccountRecord) -> tuple[Header, Header, str]:
         kept = self._accounts.get(account.account)
         if kept is None or kept[0] is not account:
+            text = str(account.account)
             source = f"/meta/{account.product}/{_own_id(account)}".encode()
-            kept = self._accounts[account.account] = (
-                account,
-                (names.CE_SOURCE, source),
-                (names.MK_ACCOUNT, str(account.account).encode()),
-            )
-        return kept[1], kept[2]
+            shown = (names.CE_SOURCE, source), (names.MK_ACCOUNT, text.encode()), text
+            kept = self._accounts[account.account] = account, shown
+        return kept[1]
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The explicit partition of an event on its tenant's topic."""
+    return int.from_bytes(key[:8]) % partitions
 
 
 def _own_id(account: AccountRecord) -> str:

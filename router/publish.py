@@ -22,9 +22,9 @@ from contracts.errors import KeyNotYetKnown, TenantUnavailable, TransientError
 from contracts.sealing import NONCE_BYTES
 from contracts.topics import MIB, tenant_events_topic
 from router.endings import RecordEndings
-from router.events import Event, EventMaker
-from router.pacing import InFlight, backoff_s
-from router.requests import ErasureRequests, request_kind
+from router.events import Event, EventMaker, partition_of
+from router.pacing import MOST_STUCK, InFlight, backoff_s
+from router.requests import ErasureRequests, Kind, request_kind
 from router.split.item import Item
 from runtime import logging
 from runtime.clock import Clock
@@ -51,8 +51,11 @@ class Posted:
     endings: RecordEndings
     number: int
     path: str
-    item: Item = field(repr=False)
     account: AccountRecord
+    item: Item | None = field(repr=False)
+    """None once its event is made."""
+    event: Event | None = field(repr=False, default=None)
+    requests: Kind | None = None
 
 
 @dataclass(slots=True)
@@ -129,10 +132,28 @@ class _Outbox:
         self._stuck = 0
 
     def put(self, posted: Posted) -> None:
+        """Queue one item. Its event is made at once while it can be: the parsed item takes more memory, and is warm."""
+        if self._maker is not None and not self._make(posted, self._maker):
+            return
         self._queue.append(posted)
         self._wake.set()
         if self._failing_since is not None:
             self._count_stuck()
+
+    def _make(self, posted: Posted, maker: EventMaker) -> bool:
+        """False if the item turned out to be a defect; it has ended then."""
+        item = posted.item
+        if item is None:
+            return True
+        try:
+            posted.event = maker.make(item, posted.account, posted.endings.origin.received_at_ms)
+            posted.requests = request_kind(item)
+        except Exception as exc:
+            logging.get_logger().error("item.defective", exc=exc)
+            posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)
+            return False
+        posted.item = None
+        return True
 
     def _count_stuck(self) -> None:
         """While it fails, what waits here does not count against the other tenants' room."""
@@ -175,9 +196,13 @@ class _Outbox:
             logging.get_logger().warning("tenant.unreachable", exc=exc, tenant=str(self._tenant))
         waited_s = now - self._failing_since
         since = max(self._failing_since, now - self._shared.unavailable_after_s)
-        if (self.unavailable or waited_s >= self._shared.unavailable_after_s) and self._shared.others_succeed(
-            self._tenant, since
-        ):
+        patience_ended = (
+            self.unavailable
+            or waited_s >= self._shared.unavailable_after_s
+            # A busy tenant fills the room of the stuck before its time is up: it must not hold the raw partitions.
+            or self._shared.in_flight.stuck >= MOST_STUCK
+        )
+        if patience_ended and self._shared.others_succeed(self._tenant, since):
             if not self.unavailable:
                 logging.get_logger().error(
                     "tenant.unavailable", tenant=str(self._tenant), items=len(self._queue)
@@ -187,6 +212,7 @@ class _Outbox:
                 posted = self._queue.popleft()
                 if not posted.endings.dropped:
                     posted.endings.set_aside(posted.number, posted.path, TenantUnavailable.code, self._tenant)
+        self._count_stuck()
 
     def _worked(self) -> None:
         if self._failing_since is not None:
@@ -202,8 +228,8 @@ class _Outbox:
         left = dict(enumerate(taken))
         try:
             topic, by_partition = self._seal(left)
-            for _, sealed in by_partition.items():
-                await self._send_partition(topic, sealed, left)
+            for partition, sealed in by_partition.items():
+                await self._send_partition(topic, partition, sealed, left)
         finally:
             self._queue.extendleft(reversed(left.values()))
 
@@ -220,13 +246,11 @@ class _Outbox:
         for position, posted in list(left.items()):
             if size > ROUND_BYTES:
                 break
-            try:
-                event = maker.make(posted.item, posted.account, posted.endings.origin.received_at_ms)
-            except Exception as exc:
-                logging.get_logger().error("item.defective", exc=exc)
+            if not self._make(posted, maker):
                 del left[position]
-                posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)
                 continue
+            event = posted.event
+            assert event is not None
             if epoch.exhausted(now_s):
                 epoch = shared.epochs.current(topic, self._tenant, recipient)
             value = epoch.seal(event.plaintext, event.headers, os.urandom(NONCE_BYTES))
@@ -236,15 +260,14 @@ class _Outbox:
                 posted.endings.set_aside(posted.number, posted.path, RecordTooLarge.code, self._tenant)
                 continue
             size += len(value)
-            by_partition.setdefault(event.partition, []).append(
+            by_partition.setdefault(partition_of(event.key, tenant.partitions), []).append(
                 (position, _Sealed(posted, event, (event.key, value, headers)))
             )
         return topic, by_partition
 
     async def _send_partition(
-        self, topic: str, sealed: Sequence[tuple[int, _Sealed]], left: dict[int, Posted]
+        self, topic: str, partition: int, sealed: Sequence[tuple[int, _Sealed]], left: dict[int, Posted]
     ) -> None:
-        partition = sealed[0][1].event.partition
         while sealed:
             async with asyncio.timeout(ATTEMPT_S):
                 count, future = await self._shared.producer.send_batch(
@@ -273,7 +296,7 @@ class _Outbox:
         numbers: dict[int, tuple[RecordEndings, list[int]]] = {}
         for one in acked:
             posted = one.posted
-            kind = request_kind(posted.item)
+            kind = posted.requests
             if kind is not None:
                 self._shared.requests.put(
                     kind, posted.endings, posted.number, self._tenant, posted.account, one.event

@@ -243,7 +243,7 @@ class RecordRouter:
         elif isinstance(resolution, Destination):
             self._outboxes.put(
                 resolution.tenant.tenant,
-                Posted(endings, one.number, one.path, one.item, resolution.account),
+                Posted(endings, one.number, one.path, resolution.account, one.item),
             )
         elif isinstance(resolution, Refused):
             endings.refused(one.number, resolution.reason, resolution.tenant)

@@ -427,3 +427,14 @@ class Plant:
         line: RawLine = await self.until(there, timeout_s, f"the line of offset {offset}")
         assert line.ended() == line.items
         return line
+
+    async def lines_of(self, sent: Sequence[tuple[int, int]], timeout_s: float = 30) -> list[RawLine]:
+        """The lines of all these (partition, offset), once they are there; they balance."""
+
+        async def all_there() -> dict[tuple[int, int], RawLine] | None:
+            lines = await self.lines()
+            return lines if lines.keys() >= set(sent) else None
+
+        lines: dict[tuple[int, int], RawLine] = await self.until(all_there, timeout_s, "all lines")
+        assert all(line.ended() == line.items for line in lines.values())
+        return [lines[one] for one in sent]

@@ -5,7 +5,7 @@ import pytest
 from contracts.control import IdKind
 from contracts.events.registry import EVENT_TYPES
 from contracts.pseudonyms import Alias, Domain, pseudonym
-from router.events import EventMaker, rfc3339
+from router.events import EventMaker, partition_of, rfc3339
 from router.split.item import AccountKey
 from tests.unit.router.scene import NOW_MS, PAGE, TENANT, account, item, tenant
 
@@ -39,7 +39,7 @@ def test_headers_are_those_of_the_architecture(maker: EventMaker) -> None:
         "mk_dir": b"i",
     }
     assert event.key == pseudonym(KEY, Domain.CONVERSATION, f"{MESSENGER.account}:900")
-    assert event.partition == int.from_bytes(event.key[:8]) % 8
+    assert partition_of(event.key, 8) == int.from_bytes(event.key[:8]) % 8
 
 
 def test_the_same_item_is_the_same_event_whenever_it_arrives(maker: EventMaker) -> None:
