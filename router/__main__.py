@@ -104,6 +104,7 @@ async def main(supervisor: Supervisor) -> None:
         start=supervisor.start,
         in_flight=in_flight,
         on_complete=finisher.completed,
+        on_unknown=observer.unknown_routed,
     )
     maker = RawKeyMaker(secrets, settings.raw_keys_file, signer)
     holds_first = asyncio.Event()

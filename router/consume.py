@@ -32,7 +32,7 @@ from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.offsets import OffsetTracker
 from runtime.lifecycle import Supervisor
 
-POLL_MS: Final = 200
+POLL_MS: Final = 500
 POLL_RECORDS: Final = 2_000
 COMMIT_S: Final = 1.0
 REVOKE_S: Final = 1.5

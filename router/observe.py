@@ -33,6 +33,7 @@ class Observer:
         self._refused: dict[str, Counter] = {
             reason.value: metrics.counter(declared.ROUTER_REFUSED, reason.value) for reason in Refusal
         }
+        self._unknown = {name: metrics.counter(declared.ROUTER_UNKNOWN, name) for name in declared.OBJECTS}
         self._requests = {
             kind: metrics.counter(declared.ROUTER_REQUESTS, kind) for kind in ("message", "account")
         }
@@ -40,6 +41,11 @@ class Observer:
     def events_published(self, count: int) -> None:
         """So many events were acknowledged."""
         self._events.inc(count)
+
+    def unknown_routed(self, provider_object: str) -> None:
+        """An item whose kind has no type of its own."""
+        name = provider_object if provider_object in declared.OBJECTS else "other"
+        self._unknown[name].inc()
 
     def request_written(self, kind: str) -> None:
         """A deletion event was acknowledged."""
@@ -65,7 +71,7 @@ class Observer:
         oldest_ms = now_ms
         for partition in partitions:
             lag += len(partition.queue) + len(partition.begun)
-            paused += partition.paused or partition.underway.for_key
+            paused += partition.paused or partition.underway.held
             if partition.oldest_ms is not None:
                 oldest_ms = min(oldest_ms, partition.oldest_ms)
         self._lag.set(lag)

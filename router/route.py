@@ -14,7 +14,15 @@ from typing import Any, Final, Protocol
 
 from contracts.block import Delivery
 from contracts.control import ControlView
-from contracts.errors import KeyNotYetKnown, PermanentError, ReplayLimit, TamperedRecord, TransientError
+from contracts.errors import (
+    KeyNotYetKnown,
+    PermanentError,
+    ReplayLimit,
+    TamperedRecord,
+    TimeOutOfRange,
+    TransientError,
+)
+from contracts.events.registry import UNKNOWN
 from contracts.sealing import RecordOpener
 from router.endings import RecordEndings
 from router.open import REPLAYS_ALLOWED, Origin, RawRecord, SignerNotYetKnown, Signers, open_block, origin_of
@@ -22,6 +30,7 @@ from router.pacing import InFlight, backoff_s
 from router.publish import Posted
 from router.resolve import Destination, Refused, Resolution, resolve
 from router.split.item import AccountKey, BadItem, Item
+from router.time_guard import TimeGuard
 from runtime import logging
 from runtime.clock import Clock
 
@@ -61,7 +70,8 @@ class Deferred:
 class Underway:
     """What one raw partition has under way, shared with whoever shows it, waits for it or drops it."""
 
-    for_key: bool = False
+    held: bool = False
+    """It waits: for a key, or because far too many items have an impossible time."""
     accounts: Counter[AccountKey] = field(default_factory=Counter)
     """Accounts with deferred items: later items of theirs queue behind, so their order holds."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -98,7 +108,10 @@ class RecordRouter:
         start: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]],
         in_flight: InFlight,
         on_complete: Callable[[RecordEndings], None],
+        on_unknown: Callable[[str], None] = lambda _provider_object: None,
     ) -> None:
+        self._on_unknown = on_unknown
+        self._guard = TimeGuard()
         self._in_flight = in_flight
         self._control, self._opener, self._signers, self._reload_keys = control, opener, signers, reload_keys
         self._split, self._scope_of, self._routing_key = split, scope_of, routing_key
@@ -106,6 +119,7 @@ class RecordRouter:
 
     async def route(self, record: RawRecord, underway: Underway) -> None:
         """Take the record up; its endings complete later. Waits while a key or signer is not known yet."""
+        await self._reasonable_times(underway)
         origin = Origin(record.timestamp_ms)
         try:
             origin = await self._patiently(lambda: origin_of(record, self._signers), underway)
@@ -128,6 +142,16 @@ class RecordRouter:
         if deferred:
             self._defer(endings, deferred, underway)
         endings.close()
+
+    async def _reasonable_times(self, underway: Underway) -> None:
+        while (left_s := self._guard.held_s(self._clock.monotonic())) > 0:
+            if not underway.held:
+                logging.get_logger().error(
+                    "times.implausible", wait_s=round(left_s), count=self._guard.tripped
+                )
+            underway.held = True
+            await asyncio.sleep(min(left_s, 1.0))
+        underway.held = False
 
     def _unopened(self, record: RawRecord, origin: Origin, exc: PermanentError, underway: Underway) -> None:
         """A block that cannot be opened is one item; of a replay, the items it was to route."""
@@ -156,13 +180,13 @@ class RecordRouter:
             except KeyNotYetKnown as exc:
                 self._reload_keys()
                 if attempt > 0:
-                    underway.for_key = True
+                    underway.held = True
                     if attempt == 1:
                         logging.get_logger().error("key.missing", exc=exc)
                     await asyncio.sleep(backoff_s(attempt))
                 attempt += 1
             else:
-                underway.for_key = False
+                underway.held = False
                 return result
 
     async def _catch_up(self) -> None:
@@ -241,6 +265,9 @@ class RecordRouter:
         if resolution is None:
             endings.set_aside(one.number, one.path, "defect")
         elif isinstance(resolution, Destination):
+            self._guard.judged(resolution.tenant.tenant, outside=False)
+            if one.item.event_type == UNKNOWN:
+                self._on_unknown(one.item.provider_object)
             self._outboxes.put(
                 resolution.tenant.tenant,
                 Posted(endings, one.number, one.path, resolution.account, one.item),
@@ -248,6 +275,8 @@ class RecordRouter:
         elif isinstance(resolution, Refused):
             endings.refused(one.number, resolution.reason, resolution.tenant)
         else:
+            if resolution.reason == TimeOutOfRange.code and resolution.tenant is not None:
+                self._guard.judged(resolution.tenant, outside=True)
             endings.set_aside(one.number, one.path, resolution.reason, resolution.tenant)
 
     def _defer(self, endings: RecordEndings, deferred: list[Deferred], underway: Underway) -> None:
