@@ -164,7 +164,7 @@ class RecordOpener:
         self._private_keys = private_keys
         self._signers = signers
         self._keep = keep
-        self._epochs: OrderedDict[bytes, tuple[bytes, bytes, EpochStatement, AESGCM]] = OrderedDict()
+        self._epochs: OrderedDict[bytes, tuple[bytes, bytes, bytes, EpochStatement, AESGCM]] = OrderedDict()
 
     def open(self, topic: str, value: bytes, headers: Headers, *, broker_time_s: float) -> OpenedRecord:
         """Open one record.
@@ -183,8 +183,9 @@ class RecordOpener:
         # 2.-4. The epoch: known already, or verified and opened now.
         epoch_id = value[8:PREFIX_BYTES]
         known = self._epochs.get(epoch_id)
-        if known is not None and known[0] == encoded and known[1] == sealed:
-            _, _, statement, cipher = known
+        # All three, or whether a damaged signature is refused would depend on what was opened before.
+        if known is not None and known[:3] == (encoded, sealed, signature):
+            statement, cipher = known[3:]
         else:
             statement, cipher = self._open_epoch(epoch_id, encoded, sealed, signature, broker_time_s)
         # 5. The record belongs to this epoch, topic and time.
@@ -228,7 +229,7 @@ class RecordOpener:
         except InvalidTag as exc:
             raise TamperedRecord("the epoch key does not open") from exc
         cipher = AESGCM(epoch_key)
-        self._epochs[epoch_id] = (encoded, sealed, statement, cipher)
+        self._epochs[epoch_id] = (encoded, sealed, signature, statement, cipher)
         if len(self._epochs) > self._keep:
             self._epochs.popitem(last=False)
         return statement, cipher

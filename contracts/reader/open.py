@@ -80,8 +80,8 @@ class EventOpener:
         facts = h.verify_q_facts(sealed, headers, self._signers, Right.QUARANTINE_TENANT)
         is_replay = h.Q_REPLAY in facts
         if is_replay:
-            broker_time_s = _number(facts.get(h.Q_RECEIVED_AT)) / 1000
-            if _number(facts[h.Q_REPLAY]) > MAX_REPLAYS:
+            broker_time_s = _added_number(facts.get(h.Q_RECEIVED_AT)) / 1000
+            if _added_number(facts[h.Q_REPLAY]) > MAX_REPLAYS:
                 raise ReplayLimit("the record was replayed three times already")
         # 2. The seal.
         try:
@@ -132,7 +132,7 @@ class EventOpener:
             account = UUID(by_name[h.MK_ACCOUNT].decode("ascii"))
             source = by_name[h.CE_SOURCE].decode("ascii")
             direction = _DIRECTIONS[by_name[h.MK_DIRECTION]]
-            received_ms = _number(by_name[h.MK_RECEIVED_AT])
+            received_ms = _decimal(by_name[h.MK_RECEIVED_AT])
             persons = tuple(dict.fromkeys(_pseudonym(one) for one in by_name[h.MK_PERSON].split(b",") if one))
             reference = by_name.get(h.MK_REF)
             message_ref = _pseudonym(reference) if reference else None
@@ -226,7 +226,14 @@ def _pseudonym(encoded: bytes) -> bytes:
     return raw
 
 
-def _number(decimal: bytes | None) -> int:
-    if decimal is None or not _DECIMAL.fullmatch(decimal):
-        raise TamperedRecord("a number that was sealed or added is none")
-    return int(decimal)
+def _decimal(text: bytes) -> int:
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("not a number")
+    return int(text)
+
+
+def _added_number(text: bytes | None) -> int:
+    try:
+        return _decimal(text or b"")
+    except ValueError as exc:
+        raise TamperedRecord("a fact that was added is not a number") from exc
