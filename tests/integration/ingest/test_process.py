@@ -23,7 +23,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts import raw_keys, topics
 from contracts.block import unpack
-from contracts.errors import TamperedRecord
+from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.headers import MK_COUNT, MK_SIZE, index
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import RecordOpener
@@ -191,7 +191,7 @@ def on_raw(kafka: str) -> list[bytes]:
                                 record.headers,
                                 broker_time_s=record.timestamp / 1_000,
                             )
-                        except TamperedRecord:
+                        except (TamperedRecord, KeyNotYetKnown):
                             continue  # of another test's receiver; one of ours would be missed below
                         blocks = unpack(opened.plaintext, int(facts[MK_SIZE]), int(facts[MK_COUNT]))
                         bodies += [one.body for one in blocks]
@@ -275,13 +275,16 @@ def test_while_kafka_is_dead_the_answer_is_503_in_time_and_it_recovers_without_a
     assert receiver.post(b"before " + mark)[0] == 200
     stack.kafka.kill()
     try:
-        for number in range(6):
+
+        def refused_in_time(number: int) -> float:
             started = time.monotonic()
             status, headers, body = receiver.post(b"during %d " % number + mark)
-            assert status == 503
-            assert time.monotonic() - started < 4
-            assert headers["Retry-After"] == "5"
-            assert body == b'{"error":"overloaded"}'
+            assert (status, headers["Retry-After"], body) == (503, "5", b'{"error":"overloaded"}')
+            return time.monotonic() - started
+
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            assert max(pool.map(refused_in_time, range(24))) < 4
+        assert max(map(refused_in_time, range(24, 30))) < 4
         query = f"?hub.mode=subscribe&hub.challenge=42&hub.verify_token={TOKEN.decode()}"
         assert fetch(receiver.port, "GET", "/webhooks/meta/demo" + query)[::2] == (200, b"42")
         eventually(lambda: receiver.health("/readyz") == 503, 3)

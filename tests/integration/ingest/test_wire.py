@@ -332,6 +332,30 @@ async def test_what_is_not_http_is_400_and_closed_and_never_echoed(raw: bytes) -
         assert wire.publisher.bodies == []
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://example.com/webhooks/meta/demo?hub.mode=subscribe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /webhooks/meta/demo?%ff%zz=%&hub.challenge=%ff&hub.mode HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /webhooks/meta/démo?é HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        request(b"{}", method="GET"),
+        request(Connection="Upgrade", Upgrade="websocket", Sec_WebSocket_Key="x"),
+        request(Connection="Upgrade, HTTP2-Settings", Upgrade="h2c"),
+        request(path="http://x" + PATH),
+        request(path=PATH + "?" + "q" * 7_000),
+        request(Transfer_Encoding="gzip"),
+        request(X_Hub_Signature_256=" " * 3_000),
+    ],
+)
+async def test_odd_requests_are_answered_and_disturb_nobody(raw: bytes) -> None:
+    async with serving() as wire:
+        answer = await wire.exchange(raw)
+        assert status(answer) in (200, 400, 401, 403, 404, 405)
+        assert status(await wire.exchange(request())) == 200
+
+
 async def test_slow_headers_are_closed_however_many_there_are() -> None:
     async with serving() as wire:
         silent = [await asyncio.open_connection("127.0.0.1", wire.port) for _ in range(150)]
