@@ -53,26 +53,28 @@ async def _run(desk: Desk, options: argparse.Namespace) -> int:
             "tenant",
             "raw_records",
             "events",
-            "set_aside",
-            "refused_there",
+            "quarantined",
+            "refused",
             "records",
             "republished",
             "waiting",
-            *(outcome.value for outcome in Outcome),
-            EXPIRED_UNREAD,
+            "outcomes",
         ),
         [
             {
                 "tenant": total.name,
                 "raw_records": total.raw_records,
                 "events": total.events,
-                "set_aside": _by_reason(total.quarantined_by_reason),
-                "refused_there": _by_reason(total.refused_by_reason),
+                "quarantined": _by_reason(total.quarantined_by_reason),
+                "refused": _by_reason(total.refused_by_reason),
                 "records": total.records,
                 "republished": total.republished,
                 "waiting": total.waiting,
-                **{outcome.value: total.outcomes[outcome] for outcome in Outcome},
-                EXPIRED_UNREAD: total.outcomes[EXPIRED_UNREAD],
+                "outcomes": ", ".join(
+                    f"{name} {total.outcomes[name]}"
+                    for name in (*Outcome, EXPIRED_UNREAD)
+                    if total.outcomes[name]
+                ),
             }
             for total in result.tenants.values()
         ],

@@ -143,8 +143,17 @@ async def destroy_ended_keys(
 
 
 async def ensure_root_epoch(connection: Connection, provider: KeyProvider) -> None:
-    """Root epoch 1 at the first start: the key first, then its row."""
-    if not await provider.epochs():
-        await provider.new_epoch(1)
+    """Root epoch 1 at the first start: the key first, then its row.
+
+    Raises KeyServiceUnavailable if the database knows a current epoch that the provider has not: a new key in its place
+    would hide that everything under the old one is lost.
+    """
+    with translated():
+        current = await connection.fetchval(SQL["current_root_epoch"])
+    if current is not None:
+        if current not in await provider.epochs():
+            raise KeyServiceUnavailable("the key provider has not the database's current root epoch")
+        return
+    await provider.new_epoch(1)
     with translated():
         await connection.execute(SQL["ensure_first_root_epoch"])

@@ -15,6 +15,9 @@ INSERT INTO mk.root_epoch (epoch, state)
 SELECT 1, 'current' WHERE NOT EXISTS (SELECT FROM mk.root_epoch)
 ON CONFLICT DO NOTHING
 
+-- name: current_root_epoch
+SELECT epoch FROM mk.root_epoch WHERE state = 'current'
+
 -- name: root_epoch_shared
 -- Held until the tenant's KEK is committed: a flip of the root takes the row alone.
 SELECT epoch FROM mk.root_epoch WHERE state = 'current' FOR SHARE

@@ -205,6 +205,16 @@ async def test_an_ended_private_half_is_destroyed_and_the_others_stay(cell: Cell
         assert len(left) == 4
 
 
+async def test_a_lost_root_key_is_not_replaced_in_silence(cell: Cell) -> None:
+    async with cell.custodian() as custodian:
+        await custodian.duties.full_pass()
+        cell.secrets("store").destroy("root-1")
+        duties = custodian.duties
+        assert not await duties.full_pass()
+        assert duties.failed
+        assert cell.secrets("store").names("root-") == []
+
+
 async def test_a_reader_with_other_pinned_signers_believes_none_of_it(cell: Cell) -> None:
     async with cell.custodian() as custodian:
         await custodian.duties.full_pass()
