@@ -27,6 +27,7 @@ from runtime.metrics import ProcessMetrics
 from store.custody.control import Announced, ControlPublisher
 from store.custody.database import SQL, connected
 from store.custody.duties import Duties, Tools
+from store.custody.keys import ensure_root_epoch
 from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer
@@ -126,6 +127,11 @@ class Custodian:
     def duties(self) -> Duties:
         """All of them."""
         return Duties(self.connection, self.tools)
+
+    async def prepare(self) -> None:
+        """A root epoch and free slots: what a full pass makes, without its rounds over control."""
+        await ensure_root_epoch(self.connection, self.tools.provider)
+        assert await self.duties.quick_pass()
 
     def provisioner(self, reached: Callable[[UUID, Step], None] = _nothing) -> Provisioner:
         """Provisioning alone, with a listener for its steps."""

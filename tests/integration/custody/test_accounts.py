@@ -27,7 +27,7 @@ def _number(tenant: UUID, waba: str, phone: str) -> Connect:
 
 async def test_a_connected_account_is_on_control_when_the_command_returns(cell: Cell) -> None:
     async with cell.custodian() as custodian, cell.desk() as desk:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.add_tenant()
         wanted = Connect(
             str(tenant),
@@ -54,7 +54,7 @@ async def test_an_id_of_another_connected_account_is_refused_until_that_one_is_d
     cell: Cell,
 ) -> None:
     async with cell.custodian() as custodian, cell.desk() as desk:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         a, b = await custodian.add_tenant(), await custodian.add_tenant()
         first = await connect(desk, _page(a, "77"))
         for tenant in (a, b):
@@ -68,7 +68,7 @@ async def test_an_id_of_another_connected_account_is_refused_until_that_one_is_d
 
 async def test_a_waba_has_several_numbers_but_one_tenant_also_when_two_ask_at_once(cell: Cell) -> None:
     async with cell.custodian() as custodian, cell.desk() as desk, cell.desk() as other:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         a, b = await custodian.add_tenant(), await custodian.add_tenant()
         await connect(desk, _number(a, "5", "50"))
         await connect(desk, _number(a, "5", "51"))
@@ -88,7 +88,7 @@ async def test_a_waba_has_several_numbers_but_one_tenant_also_when_two_ask_at_on
 
 async def test_what_an_operator_committed_and_could_not_announce_the_custodian_announces(cell: Cell) -> None:
     async with cell.custodian() as custodian, cell.desk() as desk:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.add_tenant()
         record = await connect(desk, _page(tenant, "31"))
         await custodian.connection.execute(
@@ -102,7 +102,7 @@ async def test_what_an_operator_committed_and_could_not_announce_the_custodian_a
 
 async def test_a_tenant_is_added_once_and_only_with_a_custodian(cell: Cell) -> None:
     async with cell.custodian() as custodian, cell.desk() as desk:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         hurried = Desk(desk.settings.model_copy(update={"timeout_s": 0.2}), desk.connection)
         with pytest.raises(TenantNotReady):
             await add_tenant(hurried, "acme")

@@ -55,7 +55,7 @@ async def _assert_complete(cell: Cell, custodian: Custodian, tenant: UUID) -> No
 
 async def test_a_requested_tenant_gets_everything_before_control_says_that_it_is_ready(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        assert await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.request(partitions=8, period="week")
         assert await custodian.duties.quick_pass()
         await _assert_complete(cell, custodian, tenant)
@@ -72,7 +72,7 @@ async def test_a_custodian_killed_after_any_step_is_resumed_by_the_next(cell: Ce
             raise _Killed
 
     async with cell.custodian() as first:
-        await first.duties.full_pass()
+        await first.prepare()
         tenant = await first.request()
         with pytest.raises(_Killed):
             await first.provisioner(die).provision(tenant, "requested")
@@ -87,7 +87,7 @@ async def test_a_custodian_killed_after_any_step_is_resumed_by_the_next(cell: Ce
 
 async def test_a_transaction_that_fails_in_the_middle_leaves_no_slot_role_or_schema(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.request()
         schema = await custodian.schema(tenant)
         async with custodian.connection.transaction():
@@ -103,7 +103,7 @@ async def test_a_transaction_that_fails_in_the_middle_leaves_no_slot_role_or_sch
 
 async def test_two_custodians_at_once_bind_each_slot_once_and_only_one_acts(cell: Cell) -> None:
     async with cell.custodian() as one, cell.custodian() as other:
-        await one.duties.full_pass()
+        await one.prepare()
         tenants = [await one.request(), await one.request()]
         # Even without the lock: the slots themselves are taken once.
         await asyncio.gather(
@@ -121,7 +121,7 @@ async def test_two_custodians_at_once_bind_each_slot_once_and_only_one_acts(cell
 
 async def test_a_tenant_waits_for_a_slot_of_its_size_and_others_do_not_wait_for_it(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         await custodian.connection.execute("UPDATE mk.slot SET state = 'creating' WHERE partitions = 8")
         large, small = await custodian.request(partitions=8), await custodian.request()
         with pytest.raises(NoFreeSlot):
@@ -134,7 +134,7 @@ async def test_a_tenant_waits_for_a_slot_of_its_size_and_others_do_not_wait_for_
 
 async def test_used_slots_are_replaced_and_announced(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         await custodian.add_tenant()
         await custodian.duties.quick_pass()
         rows = await custodian.connection.fetch("SELECT slot FROM mk.slot WHERE state = 'free'")
@@ -145,7 +145,7 @@ async def test_used_slots_are_replaced_and_announced(cell: Cell) -> None:
 
 async def test_logins_reach_a_tenants_rows_only_through_its_role_and_never_anothers(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         a = await custodian.schema(await custodian.add_tenant())
         b = await custodian.schema(await custodian.add_tenant())
     suffixes = {"mk_store": "", "mk_erasure": "_erase", "mk_reader": "_read"}
@@ -169,7 +169,7 @@ async def test_logins_reach_a_tenants_rows_only_through_its_role_and_never_anoth
 
 async def test_a_full_pass_makes_the_days_keys_and_says_again_what_control_lacks(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.add_tenant()
         await custodian.duties.full_pass()
         async with cell.view() as view:
@@ -191,7 +191,7 @@ async def _slot_state(cell: Cell, slot: str) -> str:
 
 async def test_an_ended_private_half_is_destroyed_and_the_others_stay(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.add_tenant()
         (name,) = cell.secrets("store").names(f"transport-{tenant}-")
         await custodian.connection.execute(
@@ -207,7 +207,7 @@ async def test_an_ended_private_half_is_destroyed_and_the_others_stay(cell: Cell
 
 async def test_a_lost_root_key_is_not_replaced_in_silence(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         cell.secrets("store").destroy("root-1")
         duties = custodian.duties
         assert not await duties.full_pass()
@@ -217,7 +217,7 @@ async def test_a_lost_root_key_is_not_replaced_in_silence(cell: Cell) -> None:
 
 async def test_a_reader_with_other_pinned_signers_believes_none_of_it(cell: Cell) -> None:
     async with cell.custodian() as custodian:
-        await custodian.duties.full_pass()
+        await custodian.prepare()
         tenant = await custodian.add_tenant()
         async with cell.view() as view:
             assert tenant in view.tenants
