@@ -1,5 +1,11 @@
 """Meta's apps: their live secrets and verify tokens, read from files that only this process may read.
 
+The apps file, with paths relative to it (or absolute), the secret that signs most first::
+
+    {"apps": {"demo": {"secrets": [{"id": "meta-2026", "file": "meta-2026.secret"},
+                                   {"id": "instagram-login", "file": "instagram.secret"}],
+                       "verify_token_file": "demo.verify"}}}
+
 Must never show a secret or token: errors name the setting and the app's place, nothing of the content.
 """
 

@@ -136,16 +136,12 @@ class Receiver:
 
     async def _read(self, connection: Connection, signature: bytes | None) -> bytes:
         limit = self._limits.max_body_bytes
-        length_text = connection.message.headers.get(_CONTENT_LENGTH)
-        declared = int(length_text) if length_text is not None else limit
-        if declared > limit:
+        announced = connection.message.headers.get(_CONTENT_LENGTH)
+        if announced is not None and int(announced) > limit:
             raise PayloadTooLarge("the body is larger than 4 MiB")
         # A signature that cannot be right is refused before its body takes room.
         claimed(signature)
-        reserved = declared if declared > _SMALL_BYTES else 0
-        if reserved and self._receiving + reserved > self._limits.max_receiving_bytes:
-            raise NotPromised(Cause.QUEUE_FULL)
-        self._receiving += reserved
+        held = 0
         try:
             if hdrs.EXPECT in connection.message.headers and connection.message.version == HttpVersion11:
                 transport = connection.transport
@@ -160,12 +156,18 @@ class Receiver:
                 size += len(part)
                 if size > limit:
                     raise PayloadTooLarge("the body is larger than 4 MiB")
+                if size > _SMALL_BYTES:
+                    # By what has come and not by what was announced: announcing costs a client nothing.
+                    self._receiving += size - held
+                    held = size
+                    if self._receiving > self._limits.max_receiving_bytes:
+                        raise NotPromised(Cause.QUEUE_FULL)
                 parts.append(part)
             return parts[0] if len(parts) == 1 else b"".join(parts)
         except web.RequestPayloadError as exc:
             raise MalformedRequest("the body is not well-formed") from exc
         finally:
-            self._receiving -= reserved
+            self._receiving -= held
 
     async def _other(self, request: web.BaseRequest, connection: Connection) -> answers.Answer | web.Response:
         """Everything but the plain keep-alive POST, through aiohttp's own request and response."""
