@@ -19,7 +19,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter, Val
 from contracts.errors import TamperedRecord
 from contracts.headers import Headers, index
 from contracts.hybrid import HybridPublicKey
-from contracts.signing import KnownSigner, Right, Signer
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 
 SIGNED_BY: Final = "by"
 SIGNATURE: Final = "sig"
@@ -161,8 +161,17 @@ def encode(record: ControlRecord, signer: Signer) -> tuple[bytes, bytes, list[tu
     return key, value, [(SIGNED_BY, signer.name.encode()), (SIGNATURE, signature)]
 
 
-def decode(key: bytes, value: bytes, headers: Headers, pinned: dict[str, KnownSigner]) -> ControlRecord:
-    """Verify and read one record. `pinned`: the custodian's and operators' keys from settings.
+def encode_removal(record_id: str, signer: Signer) -> tuple[bytes, None, list[tuple[str, bytes]]]:
+    """Key, no value and signed headers: a tombstone that ends a transport key's record."""
+    key = record_id.encode()
+    signature = signer.sign(_message(key, b"", signer.name))
+    return key, None, [(SIGNED_BY, signer.name.encode()), (SIGNATURE, signature)]
+
+
+def decode(
+    key: bytes, value: bytes | None, headers: Headers, pinned: dict[str, KnownSigner]
+) -> ControlRecord | None:
+    """Verify and read one record; None is a verified removal. `pinned`: the custodian's and operators' keys.
 
     Raises TamperedRecord if it is not signed by one of them, not readable, or stands under another id.
     """
@@ -175,7 +184,9 @@ def decode(key: bytes, value: bytes, headers: Headers, pinned: dict[str, KnownSi
     signer = pinned.get(by)
     if signer is None:
         raise TamperedRecord("a control record is signed by nobody pinned")
-    signer.verify(signature, _message(key, value, by), Right.SIGN_CONTROL)
+    signer.verify(signature, _message(key, value or b"", by), Right.SIGN_CONTROL)
+    if not value:
+        return None
     try:
         record = _ADAPTER.validate_json(value)
         matches = record.record_id.encode() == key
@@ -198,10 +209,12 @@ class ControlView:
         self._transport: dict[str, dict[bytes, tuple[TransportKeyRecord, HybridPublicKey]]] = {}
         self._by_id: dict[tuple[IdKind, str], tuple[AccountRecord, ...]] = {}
 
-    def apply(self, key: bytes, value: bytes, headers: Headers) -> ControlRecord:
-        """Apply one record in topic order. Raises TamperedRecord and leaves the view as it was."""
+    def apply(self, key: bytes, value: bytes | None, headers: Headers) -> ControlRecord | None:
+        """Apply one record in topic order; None for a removal. Raises TamperedRecord and leaves the view as it was."""
         record = decode(key, value, headers, self._pinned)
         match record:
+            case None:
+                self._remove(key)
             case SignerRecord():
                 if record.name not in self._pinned:
                     self.signers[record.name] = KnownSigner(record.name, record.public_key, record.may)
@@ -213,8 +226,7 @@ class ControlView:
             case TenantRecord():
                 self.tenants[record.tenant] = record
             case AccountRecord():
-                self.accounts[record.account] = record
-                self._reindex()
+                self._put_account(record)
         return record
 
     def signer(self, name: str) -> KnownSigner | None:
@@ -246,19 +258,44 @@ class ControlView:
         records = (record for record, _ in self._transport.get(recipient, {}).values())
         return tuple(sorted(records, key=lambda record: record.active_from))
 
-    def _reindex(self) -> None:
-        by_id: dict[tuple[IdKind, str], tuple[AccountRecord, ...]] = {}
-        for account in self.accounts.values():
-            if account.state != "connected":
-                continue
-            for one in account.ids:
-                by_id[one.kind, one.value] = (*by_id.get((one.kind, one.value), ()), account)
-        self._by_id = by_id
+    def ended_transport_keys(self, before: datetime) -> tuple[TransportKeyRecord, ...]:
+        """Keys whose `seal_until` lies before that moment: their records may be removed."""
+        return tuple(
+            record
+            for keys in self._transport.values()
+            for record, _ in keys.values()
+            if record.seal_until < before
+        )
+
+    def _remove(self, key: bytes) -> None:
+        kind, _, rest = key.decode("utf-8", "replace").partition("/")
+        recipient, _, key_id = rest.rpartition("/")
+        if kind != "transport":
+            raise TamperedRecord("only a transport key's record can be removed")
+        for known in [one for one in self._transport.get(recipient, {}) if one.hex() == key_id]:
+            del self._transport[recipient][known]
+
+    def _put_account(self, record: AccountRecord) -> None:
+        previous = self.accounts.get(record.account)
+        self.accounts[record.account] = record
+        touched = {(one.kind, one.value) for known in (previous, record) if known for one in known.ids}
+        for name in touched:
+            others = tuple(one for one in self._by_id.get(name, ()) if one.account != record.account)
+            named = any((one.kind, one.value) == name for one in record.ids)
+            now = (*others, record) if record.state == "connected" and named else others
+            if now:
+                self._by_id[name] = now
+            else:
+                self._by_id.pop(name, None)
 
 
 def pinned_signers(entries: dict[str, str]) -> dict[str, KnownSigner]:
-    """Signers pinned in settings: name to base64 of the 32 public bytes; each may sign control records."""
+    """Signers pinned in settings: name to base64 of the 32 public bytes; each may sign control records too."""
     return {
-        name: KnownSigner(name, b64decode(encoded, validate=True), frozenset({Right.SIGN_CONTROL}))
+        name: KnownSigner(
+            name,
+            b64decode(encoded, validate=True),
+            RIGHTS_BY_PROCESS.get(name, frozenset()) | {Right.SIGN_CONTROL},
+        )
         for name, encoded in entries.items()
     }

@@ -115,6 +115,7 @@ CREATE TABLE {schema}.lane_outcome (
     notice       integer NOT NULL DEFAULT 0,
     expired_unread integer NOT NULL DEFAULT 0,
     replays      integer NOT NULL DEFAULT 0,
+    ended_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (partition, first_offset),
     CHECK (stored + duplicate + fenced + expired + refused + quarantined + notice + expired_unread
            = next_offset - first_offset)

@@ -40,7 +40,7 @@ class ControlReader:
     ) -> None:
         self.view = view
         self.listeners: list[Listener] = []
-        """Called after each applied record."""
+        """Called after each applied record that is not a removal."""
         self._bootstrap, self._client_id, self._tls = bootstrap, client_id, tls
         self._metrics = metrics
         self._consumer: AIOKafkaConsumer | None = None
@@ -120,12 +120,14 @@ class ControlReader:
                 await asyncio.sleep(0.5)
                 continue
             for record in batches.get(_PARTITION, ()):
-                self._apply(record.key or b"", record.value or b"", tuple(record.headers), record.offset)
+                self._apply(record.key or b"", record.value, tuple(record.headers), record.offset)
             async with self._moved:
                 self._applied = position
                 self._moved.notify_all()
 
-    def _apply(self, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...], offset: int) -> None:
+    def _apply(
+        self, key: bytes, value: bytes | None, headers: tuple[tuple[str, bytes], ...], offset: int
+    ) -> None:
         try:
             applied = self.view.apply(key, value, headers)
         except PermanentError as exc:
@@ -135,5 +137,6 @@ class ControlReader:
             return
         if self._metrics is not None:
             self._metrics.counter(CONTROL_APPLIED).inc()
-        for listener in self.listeners:
-            listener(applied)
+        if applied is not None:
+            for listener in self.listeners:
+                listener(applied)

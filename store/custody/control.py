@@ -8,6 +8,7 @@ delayed record arrived late, is put right by the next pass. Must never publish a
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -28,6 +29,7 @@ from contracts.control import (
     TenantRecord,
     TransportKeyRecord,
     encode,
+    encode_removal,
 )
 from contracts.sealing import KEY_KEPT_AFTER_S
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
@@ -54,9 +56,15 @@ class ControlPublisher:
 
     async def publish(self, *records: ControlRecord) -> None:
         """All of them, in this order, acknowledged."""
+        await self._send(encode(record, self._signer) for record in records)
+
+    async def remove(self, *record_ids: str) -> None:
+        """Signed tombstones for these records, acknowledged."""
+        await self._send(encode_removal(record_id, self._signer) for record_id in record_ids)
+
+    async def _send(self, encoded: Iterable[tuple[bytes, bytes | None, list[tuple[str, bytes]]]]) -> None:
         sent = []
-        for record in records:
-            key, value, headers = encode(record, self._signer)
+        for key, value, headers in encoded:
             sent.append(
                 await self._producer.send(topics.CONTROL, value, key=key, headers=headers, partition=0)
             )
@@ -214,6 +222,9 @@ async def announce_all(
     late = [record for record in accounts if announced.lacks(record)]
     for record in late:
         await announce_account(connection, publisher, record.account)
+    # What nobody can open any more need not be known: the compacted topic stays as small as what is in use.
+    ended = announced.reader.view.ended_transport_keys(now - KEY_KEPT_AFTER)
+    await publisher.remove(*(record.record_id for record in ended))
     return count + len(missing) + len(late)
 
 

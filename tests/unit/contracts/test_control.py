@@ -22,6 +22,7 @@ from contracts.control import (
     TransportKeyRecord,
     app_scoped_user_hash,
     encode,
+    encode_removal,
     pinned_signers,
     tenant_recipient,
 )
@@ -74,6 +75,9 @@ def test_a_stranger_a_changed_value_another_key_or_name_is_refused_and_the_view_
         (key, value, [pair for pair in headers if pair[0] != SIGNATURE]),
         (key, value, [(SIGNED_BY, b"stranger"), headers[1]]),
         (key, b"", headers),
+        (key, None, headers),
+        encode_removal(record.record_id, STRANGER),
+        encode_removal(record.record_id, CUSTODIAN),
     ):
         with pytest.raises(TamperedRecord):
             seen.apply(*given)
@@ -160,6 +164,36 @@ def test_the_sealing_key_is_the_youngest_active_and_fails_closed_past_its_end() 
     assert key_at(0) == old.key_id
     assert key_at(1.5) == young.key_id
     assert key_at(4) is None
+
+
+def test_a_removed_transport_key_is_forgotten_and_no_other_with_it() -> None:
+    seen = view()
+    publics = [HybridPrivateKey.generate().public for _ in range(2)]
+    records = [
+        TransportKeyRecord(
+            recipient=tenant_recipient(TENANT),
+            public_key=b64encode(public.raw),
+            active_from=NOW,
+            seal_until=NOW + timedelta(days=day),
+        )
+        for day, public in enumerate(publics, start=1)
+    ]
+    for record in records:
+        seen.apply(*encode(record, CUSTODIAN))
+    assert seen.ended_transport_keys(NOW + timedelta(days=1, hours=1)) == (records[0],)
+    assert seen.apply(*encode_removal(records[0].record_id, CUSTODIAN)) is None
+    assert seen.transport_keys(tenant_recipient(TENANT)) == (records[1],)
+    seen.apply(*encode_removal(records[0].record_id, CUSTODIAN))
+
+
+def test_an_account_that_changes_its_ids_is_found_by_the_new_ones_alone() -> None:
+    seen = view()
+    one = account(page="10")
+    seen.apply(*encode(one, CUSTODIAN))
+    moved = one.model_copy(update={"ids": (AccountId(kind=IdKind.PAGE, value="11"),)})
+    seen.apply(*encode(moved, CUSTODIAN))
+    assert seen.accounts_named(IdKind.PAGE, "10") == ()
+    assert seen.accounts_named(IdKind.PAGE, "11") == (moved,)
 
 
 def test_an_app_scoped_id_stands_only_as_a_keyed_hash() -> None:
