@@ -19,6 +19,7 @@ from router.endings import RecordEndings
 from router.finish import Finisher
 from router.observe import Observer
 from router.open import Signers
+from router.outbox import OutboxParts
 from router.pacing import InFlight, backoff_s
 from router.publish import TenantOutboxes
 from router.put_back import PutBack
@@ -72,18 +73,20 @@ async def main(supervisor: Supervisor) -> None:
     requests = ErasureRequests(records, control.view, epochs, clock, observer.request_written)
     put_back = PutBack(settings.kafka, records, signer, known, lambda: outboxes)
     outboxes = TenantOutboxes(
-        producer=events,
-        view=control.view,
-        secrets=secrets,
-        epochs=epochs,
-        clock=clock,
-        requests=requests,
-        schemas={name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()},
-        supervisor=supervisor,
-        in_flight=in_flight,
-        unavailable_after_s=settings.tenant_unavailable_after_s,
-        on_published=observer.events_published,
-        on_recovered=put_back.recovered,
+        OutboxParts(
+            producer=events,
+            view=control.view,
+            secrets=secrets,
+            epochs=epochs,
+            clock=clock,
+            requests=requests,
+            schemas={name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()},
+            in_flight=in_flight,
+            unavailable_after_s=settings.tenant_unavailable_after_s,
+            on_published=observer.events_published,
+            on_recovered=put_back.recovered,
+        ),
+        supervisor,
     )
     reader: RawConsumer
 

@@ -8,8 +8,8 @@ from prometheus_client import Counter
 
 from contracts import metrics as declared
 from contracts.ledger import Refusal
-from router.consume import RawPartition
 from router.endings import RecordEndings
+from router.partition import RawPartition
 from runtime.clock import Clock
 from runtime.metrics import ProcessMetrics
 

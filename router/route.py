@@ -26,8 +26,8 @@ from contracts.events.registry import UNKNOWN
 from contracts.sealing import RecordOpener
 from router.endings import RecordEndings
 from router.open import REPLAYS_ALLOWED, Origin, RawRecord, SignerNotYetKnown, Signers, open_block, origin_of
+from router.outbox import Posted
 from router.pacing import InFlight, backoff_s
-from router.publish import Posted
 from router.resolve import Destination, Refused, Resolution, resolve
 from router.split.item import AccountKey, BadItem, Item
 from router.time_guard import TimeGuard

@@ -19,11 +19,11 @@ from contracts.headers import MK_COUNT, MK_SIZE
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import NO_TENANT, RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from router.consume import RawPartition
 from router.endings import RecordEndings
 from router.open import RawRecord, Signers
+from router.outbox import Posted
 from router.pacing import InFlight
-from router.publish import Posted
+from router.partition import RawPartition
 from router.route import RecordRouter, Underway
 from router.split.item import AccountKey, BadItem, Item
 from runtime.clock import SystemClock
