@@ -19,6 +19,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from deploy.local.errors import LocalStackError
+from deploy.local.processes import interrupted_by_signals
 from deploy.local.stack import LocalStack
 from tests.support.servers import PORT_VARIABLE, ROOT_VARIABLE, free_port_base
 
@@ -27,6 +28,7 @@ REFERENCE_S: Final = 0.1
 """What `machine_factor`'s work takes on the cores that the budgets were set on."""
 _HANGS_AT: Final = 3
 """A folder that takes this many times its budget is ended: something in it waits for ever."""
+_SHOWN_AFTER_S: Final = 60
 _NO_TESTS: Final = 5
 
 
@@ -117,7 +119,9 @@ def run_group(group: Group, factor: float, reports: Path, extra: Sequence[str]) 
         return result
     report = reports / f"{group.folders[0]}.xml"
     print(f"\n── {group.name} ──", flush=True)
-    command = [sys.executable, "-m", "pytest", *paths, "-q", f"--junitxml={report}", *extra]
+    # A test that hangs shows where, long before its folder is ended.
+    command = [sys.executable, "-m", "pytest", *paths, "-q", "-o", f"faulthandler_timeout={_SHOWN_AFTER_S}"]
+    command += [f"--junitxml={report}", *extra]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=HERE.parent, start_new_session=True)
     try:
@@ -154,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ[ROOT_VARIABLE], os.environ[PORT_VARIABLE] = str(root), str(base)
     began = time.monotonic()
     try:
-        with LocalStack(root, port_base=base, profile="test"):
+        with interrupted_by_signals(), LocalStack(root, port_base=base, profile="test"):
             results = [run_group(group, factor, root, extra) for group in GROUPS]
     except LocalStackError as error:
         print(error, file=sys.stderr)

@@ -33,7 +33,7 @@ def name_of(path: Path) -> str:
 
 
 def test_no_module_is_longer_than_one_can_hold_in_mind() -> None:
-    limits = {folder: LONGEST_MODULE for folder in PRODUCT} | {"tests": LONGEST_TEST_MODULE}
+    limits = dict.fromkeys(PRODUCT, LONGEST_MODULE) | {"tests": LONGEST_TEST_MODULE}
     lengths = {path: len(path.read_text().splitlines()) for path in modules(*limits)}
     too_long = {
         name_of(path): lines
