@@ -1,0 +1,3 @@
+module mkchannels.invalid/reader
+
+go 1.26
