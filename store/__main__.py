@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from importlib import resources
 
@@ -77,7 +78,7 @@ async def serve(supervisor: Supervisor) -> None:
     producer = Producer(settings.kafka, "mk-store")
     opener = TenantOpener(secrets, view, known_type)
     persister = Persister(TenantKeks(LocalKeyring(secrets)))
-    quarantine = Quarantine(producer, signer, metrics)
+    quarantine = Quarantine(producer, signer, metrics, clock)
     rounds = Rounds(clock)
     limits = Limits(settings.lane_records, settings.lane_bytes, settings.batch_rows, settings.batch_bytes)
     lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes)
@@ -133,6 +134,10 @@ async def serve(supervisor: Supervisor) -> None:
             supervisor.start("placing", placing.run(lanes.lanes))
             supervisor.start("forget", _forget_keys(opener))
             reading = supervisor.start("lanes", lanes.run())
+            # What stands now stays: the collector need not walk it again for every few thousand records.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
             log.info("process.started", **settings.summary())
             await supervisor.stopping.wait()
             lanes.is_stopping = True

@@ -10,27 +10,40 @@ from typing import Final
 import orjson
 
 from contracts import headers as h
+from contracts.errors import TransientError
 from contracts.metrics import STORE_QUARANTINED
 from contracts.signing import Signer
 from contracts.topics import QUARANTINE_TENANT
 from runtime import logging
+from runtime.clock import Clock
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.metrics import ProcessMetrics
 from store.lanes.opening import Opened, TenantRecord
 
 _WHOLE_RECORD: Final = ""
+MOST_PER_MINUTE: Final = 1_000
+"""Records of one partition; more than anyone could look at: the lane pauses and pages, it never drops."""
+
+
+class QuarantineTooFast(TransientError):
+    """A partition's quarantine grows too fast: its lane waits."""
+
+    code = "quarantine_too_fast"
 
 
 class Quarantine:
     """The way onto `mk.quarantine.tenant.v1`."""
 
-    def __init__(self, producer: Producer, signer: Signer, metrics: ProcessMetrics) -> None:
+    def __init__(self, producer: Producer, signer: Signer, metrics: ProcessMetrics, clock: Clock) -> None:
         self._producer = producer
         self._signer = signer
         self._metrics = metrics
+        self._clock = clock
+        self._minutes: dict[tuple[str, int], tuple[float, int]] = {}
 
     async def set_aside(self, record: TenantRecord, opened: Opened) -> None:
-        """Returns when it is durable. Raises BrokerUnavailable."""
+        """Returns when it is durable. Raises BrokerUnavailable or QuarantineTooFast."""
+        self._count(record)
         reason = opened.reason
         assert reason is not None
         facts = {
@@ -55,6 +68,16 @@ class Quarantine:
             offset=record.offset,
             reason=reason,
         )
+
+    def _count(self, record: TenantRecord) -> None:
+        now_s = self._clock.monotonic()
+        partition = (record.topic, record.partition)
+        since_s, count = self._minutes.get(partition, (now_s, 0))
+        if now_s - since_s >= 60:
+            since_s, count = now_s, 0
+        if count >= MOST_PER_MINUTE:
+            raise QuarantineTooFast("a partition's quarantine grows too fast")
+        self._minutes[partition] = (since_s, count + 1)
 
 
 def _each_once(headers: h.Headers) -> list[tuple[str, bytes]]:

@@ -1,16 +1,21 @@
-"""A database cell with the custodian running, for a module."""
+"""One database cell with the custodian running, for this folder: every test has tenants of its own in it."""
+
+from collections.abc import Iterator
 
 import pytest
 
+from deploy.local.stack import LocalStack
 from tests.integration.store.cell import Cell
 from tests.support.world import Tenant, World
 
 
-@pytest.fixture(scope="module")
-def cell(world: World) -> Cell:
-    """The cell of the module's world; only the custodian runs."""
-    world.start(["custodian"])
-    return Cell(world)
+@pytest.fixture(scope="package")
+def cell(servers: tuple[LocalStack, int]) -> Iterator[Cell]:
+    """The cell; of the processes only the custodian runs, unless a module starts another."""
+    stack, port_base = servers
+    with World.on(stack, port_base) as world:
+        world.start(["custodian"])
+        yield Cell(world)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from contracts.signing import Signer
 from contracts.topics import LEDGER, tenant_events_topic
 from deploy.local.node import minimal_environment
 from runtime.kafka.clients import consumer
+from store.lanes.quarantine import MOST_PER_MINUTE
 from store.lanes.queries import lock_number
 from tests.integration.store.cell import Cell
 from tests.integration.store.sealed import Router
@@ -31,6 +32,7 @@ def world_with_store(cell: Cell) -> Iterator[World]:
     cell.world.start([_STORE])
     yield cell.world
     assert cell.world.dead() == set()
+    cell.world.stop(_STORE)
 
 
 @pytest.fixture
@@ -90,6 +92,25 @@ async def test_what_does_not_verify_is_set_aside_and_its_neighbours_are_stored(
     assert {offset: found[f"{topic}:0:{offset}"] for offset in reasons} == {
         offset: {reason: 1} for offset, reason in reasons.items()
     }
+
+
+async def test_a_quarantine_that_grows_too_fast_pauses_its_lane_and_drops_nothing(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    other, other_account = new_tenant(world_with_store)
+    await router.publish(tenant, account)
+    await asyncio.gather(
+        *(router.publish(tenant, account, spoil=True) for _ in range(MOST_PER_MINUTE + 50)),
+    )
+    await router.publish(other, other_account)
+    world_with_store.wait_rows(other, 1)
+    world_with_store.wait_until(
+        lambda: "QuarantineTooFast" in world_with_store.log(_STORE), 15, "the lane to wait"
+    )
+    assert total(world_with_store, tenant) <= MOST_PER_MINUTE + 1
+    (position,) = world_with_store.sql(f"SELECT position FROM {tenant.schema}.lane")[0]
+    assert position == total(world_with_store, tenant)
 
 
 async def test_a_record_put_back_is_counted_as_a_replay_and_keeps_its_source(
@@ -181,10 +202,11 @@ async def test_a_position_after_the_end_of_the_log_faults_and_nothing_is_written
     tenant, account = new_tenant(world_with_store)
     await router.publish(tenant, account)
     world_with_store.wait_rows(tenant, 1)
+    faulted = world_with_store.metrics(_STORE)['mk_store_lanes{state="faulted"}']
     world_with_store.sql(f"UPDATE {tenant.schema}.lane SET position = 1000")
     await router.publish(tenant, account)
     world_with_store.wait_until(
-        lambda: world_with_store.metrics(_STORE)['mk_store_lanes{state="faulted"}'] == 1, 5
+        lambda: world_with_store.metrics(_STORE)['mk_store_lanes{state="faulted"}'] == faulted + 1, 5
     )
     assert world_with_store.row_count(tenant) == 1
     world_with_store.sql(f"UPDATE {tenant.schema}.lane SET position = 1")
@@ -239,19 +261,6 @@ async def ledger_lines(kafka: str) -> list[object]:
         return [json.loads(record.value) for records in found.values() for record in records]
     finally:
         await reader.stop()
-
-
-async def test_many_records_wait_and_none_is_lost_when_the_store_is_killed_under_them(
-    world_with_store: World, router: Router
-) -> None:
-    tenant, account = new_tenant(world_with_store)
-    for number in range(150):
-        await router.publish(tenant, account, f"person-{number % 20}")
-        if number == 60:
-            world_with_store.kill(_STORE)
-    world_with_store.restart(_STORE)
-    world_with_store.wait_rows(tenant, 150, 30)
-    assert world_with_store.outcomes(tenant) == {"stored": 150}
 
 
 def test_a_database_of_another_version_is_refused(world_with_store: World) -> None:
