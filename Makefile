@@ -114,6 +114,28 @@ contracts: $(INSTALLED) $(VALIDATOR) ## Generated files are fresh, nothing break
 	$(PYTEST) -q tests/contract/test_generated.py tests/contract/test_breaking.py
 	node contracts/validate/validate.js contracts/asyncapi.json
 
+NODE_READER := contracts/readers/node/node_modules/.installed
+$(NODE_READER): contracts/readers/node/package.json contracts/readers/node/package-lock.json
+	npm ci --prefix contracts/readers/node --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+.PHONY: readers
+readers: $(INSTALLED) $(NODE_READER) ## The readers in Python, Node and (where there is one) Go against the published vectors
+	$(PYTEST) -q tests/contract/test_vectors.py tests/contract/test_reader.py
+	npm test --prefix contracts/readers/node
+	if command -v go > /dev/null; then cd contracts/readers/go && go vet ./... && go test ./...; fi
+
+.PHONY: contracts-wheel
+contracts-wheel: $(INSTALLED) ## dist/: the contracts as a wheel of their own, installed alone and tried
+	rm -rf build/contracts && mkdir -p build/contracts/src
+	tar --create --file=- --exclude=node_modules --exclude=__pycache__ --directory=contracts . | tar --extract --directory=build/contracts/src
+	$(UV) build --quiet --wheel --out-dir dist build/contracts/src
+	for extra in "" "[kafka]"; do \
+	  $(UV) venv --quiet --clear build/contracts/venv; \
+	  $(UV) pip install --quiet --python build/contracts/venv/bin/python "$$(echo dist/mkchannels_contracts-*.whl)$$extra"; \
+	  build/contracts/venv/bin/python -I tests/contract/read_with_little.py contracts/vectors $$(test -n "$$extra" && echo --consumer || echo aiokafka); \
+	done
+
 .PHONY: docs
 docs: $(INSTALLED) ## Regenerate the generated documents
 	$(PY) -m docs.generate
