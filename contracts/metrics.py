@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from contracts.ledger import Outcome, Refusal
+from contracts.meta_fields import LABELS as META_FIELDS
 
 PROCESSES: Final = ("ingest", "router", "store", "custodian")
 
@@ -146,8 +147,8 @@ ROUTER_UNKNOWN: Final = MetricSpec(
     "mk_router_unknown_items_total",
     "counter",
     "router",
-    "Items whose kind has no type of its own, by object.",
-    {"object": OBJECTS},
+    "Items whose kind has no type of its own, by Meta's object and field.",
+    {"object": OBJECTS, "field": META_FIELDS},
 )
 ROUTER_OLDEST: Final = MetricSpec(
     "mk_router_oldest_unrouted_seconds", "gauge", "router", "Age of the oldest raw record not yet routed."

@@ -10,6 +10,8 @@ from contracts import metrics as declared
 from contracts.ledger import Refusal
 from router.endings import RecordEndings
 from router.partition import RawPartition
+from router.split.item import Item
+from router.split.requests import unknown_label
 from runtime.clock import Clock
 from runtime.metrics import ProcessMetrics
 
@@ -33,7 +35,8 @@ class Observer:
         self._refused: dict[str, Counter] = {
             reason.value: metrics.counter(declared.ROUTER_REFUSED, reason.value) for reason in Refusal
         }
-        self._unknown = {name: metrics.counter(declared.ROUTER_UNKNOWN, name) for name in declared.OBJECTS}
+        self._unknown: dict[tuple[str, str], Counter] = {}
+        self._metrics = metrics
         self._requests = {
             kind: metrics.counter(declared.ROUTER_REQUESTS, kind) for kind in ("message", "account")
         }
@@ -42,10 +45,13 @@ class Observer:
         """So many events were acknowledged."""
         self._events.inc(count)
 
-    def unknown_routed(self, provider_object: str) -> None:
-        """An item whose kind has no type of its own."""
-        name = provider_object if provider_object in declared.OBJECTS else "other"
-        self._unknown[name].inc()
+    def unknown_routed(self, item: Item) -> None:
+        """An item whose kind has no type of its own: a new field of Meta's shows the day it arrives."""
+        label = unknown_label(item)
+        counter = self._unknown.get(label)
+        if counter is None:
+            counter = self._unknown[label] = self._metrics.counter(declared.ROUTER_UNKNOWN, *label)
+        counter.inc()
 
     def request_written(self, kind: str) -> None:
         """A deletion event was acknowledged."""

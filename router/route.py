@@ -108,7 +108,7 @@ class RecordRouter:
         start: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]],
         in_flight: InFlight,
         on_complete: Callable[[RecordEndings], None],
-        on_unknown: Callable[[str], None] = lambda _provider_object: None,
+        on_unknown: Callable[[Item], None] = lambda _item: None,
     ) -> None:
         self._on_unknown = on_unknown
         self._guard = TimeGuard()
@@ -267,7 +267,7 @@ class RecordRouter:
         elif isinstance(resolution, Destination):
             self._guard.judged(resolution.tenant.tenant, outside=False)
             if one.item.event_type == UNKNOWN:
-                self._on_unknown(one.item.provider_object)
+                self._on_unknown(one.item)
             self._outboxes.put(
                 resolution.tenant.tenant,
                 Posted(endings, one.number, one.path, resolution.account, one.item),

@@ -61,6 +61,8 @@ class Place:
     fragment: Json
     envelope: dict[str, Any]
     collection: str | None = None
+    standby: bool = False
+    """Another app owns the conversation."""
 
 
 def account_data(account: AccountKey | None) -> Json | None:
@@ -81,15 +83,17 @@ def compose(
     person: Person,
     direction: Direction,
     occurred_at_ms: int | None,
-    native_id: str | None,
-    discriminator: tuple[str, ...] = (),
+    native_id: str | None = None,
+    discriminator: tuple[str, ...] | None = None,
     message_id: str | None = None,
     conversation: str | None = None,
+    within: object = None,
 ) -> Item:
     """A typed item; or an unknown one if `part` does not fit. `conversation`: the group, else it is the person's.
 
-    Without an id of Meta's own the content takes its place in the discriminator, and `entry.time` joins only if there is
-    no own time and no person either (DESIGN.md section 5).
+    `discriminator`: what tells the event from others about `native_id`; None: its whole content does (META.md section 12,
+    last row), and `within`, for a fragment that is one of several inside something larger. Without an id of Meta's own the
+    content is in it in any case, and `entry.time` joins only if there is no own time and no person either (DESIGN.md 5).
     """
     name, validate = _PARTS[event_type]
     try:
@@ -103,12 +107,24 @@ def compose(
             native_id=native_id,
             message_id=message_id,
             conversation=conversation,
+            within=within,
         )
-    if native_id is None:
-        if not discriminator:
-            discriminator = (content_hash(place.fragment),)
-        if occurred_at_ms is None and not person.aliases:
-            discriminator += (as_word(place.entry_time),)
+    if discriminator is None:
+        discriminator = _by_content(place, within)
+    elif native_id is None and not discriminator:
+        discriminator = (content_hash(place.fragment),)
+    if native_id is None and occurred_at_ms is None and not person.aliases:
+        discriminator += (as_word(place.entry_time),)
+    data: dict[str, Any] = {
+        "direction": direction,
+        "account": place.account_data,
+        "person": person.data,
+        name: part,
+        "fragment": place.fragment,
+        "envelope": place.envelope,
+    }
+    if place.standby:
+        data["standby"] = True
     return Item(
         place.path,
         place.provider_object,
@@ -121,15 +137,15 @@ def compose(
         person.aliases,
         conversation or person.conversation,
         message_id,
-        {
-            "direction": direction,
-            "account": place.account_data,
-            "person": person.data,
-            name: part,
-            "fragment": place.fragment,
-            "envelope": place.envelope,
-        },
+        data,
     )
+
+
+def _by_content(place: Place, within: object) -> tuple[str, ...]:
+    content = content_hash(place.fragment)
+    if within is None:
+        return (place.field, place.collection or "", content)
+    return (place.field, place.collection or "", content, content_hash(within))
 
 
 def unknown(
@@ -143,15 +159,22 @@ def unknown(
     conversation: str | None = None,
     within: object = None,
 ) -> Item:
-    """An item that has no typed event. Its content is always part of its identity (META.md section 12, last row).
-
-    `within`: what else makes it distinct, for a fragment that is one of several inside something larger.
-    """
-    discriminator: tuple[str, ...] = (place.field, place.collection or "", content_hash(place.fragment))
-    if within is not None:
-        discriminator += (content_hash(within),)
+    """An item that has no typed event. Its content is always part of its identity, as in `compose`."""
+    discriminator = _by_content(place, within)
     if occurred_at_ms is None and native_id is None and not person.aliases:
         discriminator += (as_word(place.entry_time),)
+    data: dict[str, Any] = {
+        "direction": direction,
+        "account": place.account_data,
+        "person": person.data,
+        "provider_object": place.provider_object,
+        "field": place.field,
+        "collection": place.collection,
+        "fragment": place.fragment,
+        "envelope": place.envelope,
+    }
+    if place.standby:
+        data["standby"] = True
     return Item(
         place.path,
         place.provider_object,
@@ -164,14 +187,5 @@ def unknown(
         person.aliases,
         conversation or person.conversation,
         message_id,
-        {
-            "direction": direction,
-            "account": place.account_data,
-            "person": person.data,
-            "provider_object": place.provider_object,
-            "field": place.field,
-            "collection": place.collection,
-            "fragment": place.fragment,
-            "envelope": place.envelope,
-        },
+        data,
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.control import IdKind
 from contracts.errors import ContractViolation, NotJson
-from router.split.account import account_change
+from router.split.account import account_change, fields_changed
 from router.split.compose import Entry, Place, account_data, unknown
 from router.split.guard import DEEPEST, Parts
 from router.split.instagram import instagram_change
@@ -142,6 +142,7 @@ def _item(entry: Entry, channel: str, path: str, raw: Json, account: AccountKey 
         field,
         raw,
         entry.envelope(channel, field),
+        standby=channel == "standby",
     )
     own = account.value if account is not None else None
     match entry.provider_object:
@@ -166,4 +167,6 @@ def _unknown_part(entry: Entry, path: str, name: str, value: object, account: Ac
         {name: value},
         entry.envelope("entry", name),
     )
+    if name == "changed_fields":
+        return fields_changed(place, value)
     return unknown(place)

@@ -9,10 +9,30 @@ from router.split.compose import Place, compose, unknown
 from router.split.identity import NOBODY, Person, person_by
 from router.split.item import Direction, Item
 from router.split.messaging import messaging_item
-from router.split.reading import Json, as_id, as_object, as_text
+from router.split.plan import plan, read
+from router.split.reading import Json, as_id, as_object, as_text, as_whole
 from router.split.times import time_ms
 
-_COMMENT_FIELDS: Final = frozenset({"comments", "live_comments"})
+_COMMENT: Final = plan(
+    id=(as_id, "id"),
+    text=(as_text, "text"),
+    post_id=(as_id, "media.id"),
+    parent_id=(as_id, "parent_id"),
+    media_type=(as_text, "media.media_product_type"),
+    ad_id=(as_id, "media.ad_id"),
+    ad_title=(as_text, "media.ad_title"),
+    original_media_id=(as_id, "media.original_media_id"),
+)
+_MENTION: Final = plan(post_id=(as_id, "media_id"), comment_id=(as_id, "comment_id"))
+_INSIGHTS: Final = plan(
+    media_id=(as_id, "media_id"),
+    impressions=(as_whole, "impressions"),
+    reach=(as_whole, "reach"),
+    replies=(as_whole, "replies"),
+    exits=(as_whole, "exits"),
+    taps_forward=(as_whole, "taps_forward"),
+    taps_back=(as_whole, "taps_back"),
+)
 
 
 def instagram_change(place: Place, change: Json, own: str | None) -> Item:
@@ -22,29 +42,48 @@ def instagram_change(place: Place, change: Json, own: str | None) -> Item:
         return messaging_item(place, value, own)
     person, direction = _author(value, own)
     occurred_at_ms = time_ms(value.get("timestamp", value.get("created_time")))
-    if place.field in _COMMENT_FIELDS:
+    if place.field in ("comments", "live_comments"):
         comment = as_id(value.get("id"))
+        part = read(_COMMENT, value)
+        part["live"] = place.field == "live_comments"
         return compose(
             place,
             "comment.created",
-            {
-                "id": comment,
-                "text": as_text(value.get("text")),
-                "post_id": as_id(as_object(value.get("media")).get("id")),
-                "parent_id": as_id(value.get("parent_id")),
-                "live": place.field == "live_comments",
-            },
+            part,
+            person=person,
+            direction=direction,
+            occurred_at_ms=occurred_at_ms,
+            native_id=comment,
+            discriminator=(),
+            message_id=comment,
+        )
+    comment = as_id(value.get("comment_id"))
+    if person is NOBODY and direction == "inbound":
+        direction = "system"
+    if place.field == "mentions" and value:
+        return compose(
+            place,
+            "mention.received",
+            read(_MENTION, value),
             person=person,
             direction=direction,
             occurred_at_ms=occurred_at_ms,
             native_id=comment,
             message_id=comment,
         )
-    comment = as_id(value.get("comment_id"))
+    if place.field == "story_insights" and value:
+        return compose(
+            place,
+            "story.insights_reported",
+            read(_INSIGHTS, value),
+            person=NOBODY,
+            direction="system",
+            occurred_at_ms=occurred_at_ms,
+        )
     return unknown(
         place,
         person=person,
-        direction="system" if person is NOBODY else direction,
+        direction=direction,
         occurred_at_ms=occurred_at_ms,
         native_id=comment,
         message_id=comment,

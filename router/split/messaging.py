@@ -9,9 +9,35 @@ from contracts.pseudonyms import Domain
 from router.split.compose import Place, compose, unknown
 from router.split.identity import Person, person_by
 from router.split.item import Direction, Item
-from router.split.reading import NOTHING, Json, as_id, as_list, as_object, as_text, as_word, content_hash
+from router.split.messaging_notice import KINDS, REFERRAL, notice_item
+from router.split.plan import inside, plan, read
+from router.split.reading import Json, as_flag, as_id, as_list, as_object, as_text, as_word, content_hash
 from router.split.times import time_ms
 
+_TEXT_ONLY: Final = 2
+"""A message with so few fields has nothing beside `mid` and `text`."""
+_ATTACHMENT: Final = plan(
+    type=(as_text, "type"),
+    id=(as_id, "payload.sticker_id", "payload.reel_video_id", "payload.id"),
+    url=(as_text, "payload.url", "url", "URL"),
+    name=(as_text, "payload.title", "title"),
+)
+_MORE: Final = plan(
+    reply_to=(as_id, "reply_to.mid"),
+    story=(inside(plan(id=(as_id, "id"), url=(as_text, "url"))), "reply_to.story"),
+    referral=(inside(REFERRAL), "referral"),
+    app=(as_id, "app_id"),
+    metadata=(as_text, "metadata"),
+    to_self=(as_flag, "is_self"),
+    product=(inside(plan(product=(as_id, "id"))), "referral.product"),
+)
+_POSTBACK: Final = plan(
+    message_id=(as_id, "mid"),
+    title=(as_text, "title"),
+    payload=(as_text, "payload"),
+    ref=(as_text, "referral.ref"),
+    referral=(inside(REFERRAL), "referral"),
+)
 _PARTIES: Final = frozenset({"sender", "recipient", "timestamp"})
 _DOMAINS: Final = {"page": Domain.PSID, "instagram": Domain.IGSID}
 
@@ -31,12 +57,19 @@ def messaging_item(place: Place, raw: Json, own: str | None) -> Item:
             if item is not None:
                 return item
     person, direction = _parties(place, raw, own)
+    for kind in KINDS:
+        part = raw.get(kind)
+        if isinstance(part, dict):
+            return notice_item(place, raw, kind, part, person, direction)
     return unknown(place, person=person, direction=direction, occurred_at_ms=time_ms(raw.get("timestamp")))
 
 
 def field_of(raw: Json) -> str:
     """The key that says what kind of item it is; empty if there is none."""
     for kind, _ in _KINDS:
+        if kind in raw:
+            return kind
+    for kind in KINDS:
         if kind in raw:
             return kind
     return next((name for name in raw if name not in _PARTIES), "")
@@ -74,22 +107,11 @@ def _message(place: Place, raw: Json, message: Json, parties: Parties) -> Item |
             direction=direction,
             occurred_at_ms=occurred_at_ms,
             native_id=mid,
+            discriminator=(),
             message_id=mid,
         )
     outbound = direction == "outbound"
-    quick_reply = message.get("quick_reply")
-    attachments = [
-        _attachment(each) for each in as_list(message.get("attachments")) if isinstance(each, dict)
-    ]
-    part: dict[str, Any] = {
-        "id": mid,
-        "type": _message_type(message),
-        "text": as_text(message.get("text")),
-        "attachments": attachments,
-        "reply_to": as_id(as_object(message.get("reply_to")).get("mid")),
-    }
-    if quick_reply is not None:
-        part["payload"] = as_text(as_object(quick_reply).get("payload"))
+    part = _content(message, mid)
     return compose(
         place,
         "message.sent" if outbound else "message.received",
@@ -98,8 +120,27 @@ def _message(place: Place, raw: Json, message: Json, parties: Parties) -> Item |
         direction="outbound" if outbound else "inbound",
         occurred_at_ms=occurred_at_ms,
         native_id=mid,
+        discriminator=(),
         message_id=mid,
     )
+
+
+def _content(message: Json, mid: str | None) -> dict[str, Any]:
+    part: dict[str, Any] = {"id": mid, "type": _message_type(message)}
+    text = message.get("text")
+    if isinstance(text, str):
+        part["text"] = text
+    if len(message) > _TEXT_ONLY:
+        part |= read(_MORE, message)
+        attachments = [
+            _attachment(each) for each in as_list(message.get("attachments")) if isinstance(each, dict)
+        ]
+        if attachments:
+            part["attachments"] = attachments
+        payload = as_text(as_object(message.get("quick_reply")).get("payload"))
+        if payload is not None:
+            part["payload"] = payload
+    return part
 
 
 def _message_type(message: Json) -> str:
@@ -112,15 +153,8 @@ def _message_type(message: Json) -> str:
     return "attachment" if as_list(message.get("attachments")) else "unsupported"
 
 
-def _attachment(raw: Json) -> dict[str, str | None]:
-    payload = as_object(raw.get("payload"))
-    link = payload.get("url") or raw.get("url") or raw.get("URL")
-    return {
-        "type": as_text(raw.get("type")),
-        "id": as_id(payload.get("sticker_id") or payload.get("reel_video_id")),
-        "url": as_text(link),
-        "name": as_text(payload.get("title") or raw.get("title")),
-    }
+def _attachment(raw: Json) -> dict[str, Any]:
+    return read(_ATTACHMENT, raw)
 
 
 def _edit(place: Place, raw: Json, edit: Json, parties: Parties) -> Item | None:
@@ -132,8 +166,10 @@ def _edit(place: Place, raw: Json, edit: Json, parties: Parties) -> Item | None:
     text = as_text(edit.get("text"))
     occurred_at_ms = time_ms(raw.get("timestamp"))
     if not number and text is None:
-        return unknown(
+        return compose(
             place,
+            "message.announced",
+            {"message_id": mid},
             person=person,
             direction=direction,
             occurred_at_ms=occurred_at_ms,
@@ -204,16 +240,12 @@ def _postback(place: Place, raw: Json, postback: Json, parties: Parties) -> Item
     return compose(
         place,
         "postback.received",
-        {
-            "message_id": mid,
-            "title": as_text(postback.get("title")),
-            "payload": as_text(postback.get("payload")),
-            "ref": as_text(as_object(postback.get("referral", NOTHING)).get("ref")),
-        },
+        read(_POSTBACK, postback),
         person=person,
         direction=direction,
         occurred_at_ms=time_ms(raw.get("timestamp")),
         native_id=mid,
+        discriminator=(),
         message_id=mid,
     )
 

@@ -13,6 +13,9 @@ Json = Mapping[str, Any]
 """A JSON object as parsed; never changed, since several items may refer to it."""
 
 _WORD: Final = re.compile(r"[A-Za-z_]{1,64}")
+_MOST_DIGITS: Final = 15
+_LARGEST: Final = 10**_MOST_DIGITS
+_DECIMAL: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 
 NOTHING: Final[Json] = {}
 
@@ -39,6 +42,43 @@ def as_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return None
+
+
+def as_plain(value: object) -> str | None:
+    """A string or number as text; None for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def as_flag(value: object) -> bool | None:
+    """True or False, or None."""
+    return value if isinstance(value, bool) else None
+
+
+def as_whole(value: object) -> int | None:
+    """A whole number, also as a string of digits; None if missing, broken or beyond 15 digits."""
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value) if abs(value) < _LARGEST else None
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
+        return value
+    return None
+
+
+def as_number(value: object) -> float | None:
+    """A number, also as a string; None if missing, broken or beyond reason."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST:
+        return float(value)
+    return None
+
+
+def as_ids(value: object) -> list[str] | None:
+    """The identifiers in a list; None if there are none."""
+    return [found for found in map(as_id, as_list(value)) if found is not None] or None
 
 
 def as_word(value: object) -> str:

@@ -10,22 +10,15 @@ from typing import Any, Final
 from contracts.control import IdKind
 from router.split.compose import Entry, Place, account_data, unknown
 from router.split.guard import Parts
-from router.split.identity import Contacts, Person, canonical_phone
+from router.split.identity import Contacts, canonical_phone
 from router.split.item import AccountKey, Item
 from router.split.reading import Json, as_id, as_list, as_object, as_text, step
-from router.split.times import time_ms
+from router.split.whatsapp_account import account_field
+from router.split.whatsapp_call import call
 from router.split.whatsapp_chat import chat_message, chat_status
-from router.split.whatsapp_notice import (
-    call,
-    group_change,
-    history_message,
-    identity_of,
-    notice,
-    participant,
-    participants_of,
-    thread_item,
-    without_participants,
-)
+from router.split.whatsapp_group import group_change, participant, participants_of, without_participants
+from router.split.whatsapp_history import history_chunk, history_message, thread_item
+from router.split.whatsapp_person import notice, spare_contact
 from router.split.whatsapp_value import ValueContext
 
 _HEAD: Final = ("messaging_product", "metadata")
@@ -161,7 +154,7 @@ def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> Non
     """One chunk of an import: every message of every thread is an item of its own."""
     threads = chunk.get("threads")
     if not isinstance(threads, list) or not threads:
-        parts.add(path, context.account, notice, context, path, chunk, "history")
+        parts.add(path, context.account, history_chunk, context, path, chunk)
         return
     head, extra = _head_of(chunk, "threads", "metadata")
     for index, thread in enumerate(threads):
@@ -214,11 +207,7 @@ def _spare_contacts(parts: Parts, context: ValueContext, contacts: object) -> No
             parts.bad(f"{path}[{index}]", context.account)
     for index, contact, person in context.contacts.left_over():
         where = f"{path}[{index}]"
-        parts.add(where, context.account, _spare_contact, context, where, contact, person)
-
-
-def _spare_contact(context: ValueContext, path: str, contact: Json, person: Person) -> Item:
-    return unknown(context.place(path, contact, _CONTACTS), person=person)
+        parts.add(where, context.account, spare_contact, context, where, contact, person)
 
 
 def _unread(context: ValueContext, path: str, name: str, value: object) -> Item:
@@ -227,20 +216,15 @@ def _unread(context: ValueContext, path: str, name: str, value: object) -> Item:
 
 def _whole(entry: Entry, path: str, field: str, change: Json, account: AccountKey | None) -> Item:
     """A change that is one item: account-level fields, and those that nobody knows yet."""
-    value = as_object(change.get("value"))
-    place = Place(
-        path,
-        entry.provider_object,
-        account,
-        account_data(account),
-        entry.time,
-        field,
-        change,
-        entry.envelope("changes", field),
-    )
-    return unknown(
-        place,
-        person=identity_of(value, None).person(),
-        occurred_at_ms=time_ms(value.get("timestamp")),
-        native_id=None,
+    return account_field(
+        Place(
+            path,
+            entry.provider_object,
+            account,
+            account_data(account),
+            entry.time,
+            field,
+            change,
+            entry.envelope("changes", field),
+        )
     )

@@ -74,8 +74,8 @@ def test_a_deleted_message_is_an_unsend() -> None:
 def test_instagrams_edit_number_zero_without_sender_edits_nothing() -> None:
     raw = {"timestamp": NOW_MS, "message_edit": {"mid": "x", "num_edit": 0}}
     found = only(instagram(raw))
-    assert (found.event_type, found.message_id, found.aliases) == ("unknown.received", "x", ())
-    assert found.data["field"] == "message_edit"
+    assert (found.event_type, found.message_id, found.aliases) == ("message.announced", "x", ())
+    assert found.data["announcement"] == {"message_id": "x"}
 
 
 def test_an_edit_has_the_text_and_its_number_even_as_a_string() -> None:
@@ -126,7 +126,13 @@ def test_a_postback_has_its_own_message_id() -> None:
     raw = item(postback={"mid": "x", "title": "T", "payload": "P", "referral": {"ref": "R"}})
     found = only(messaging(raw))
     assert found.event_type == "postback.received"
-    assert found.data["postback"] == {"message_id": "x", "title": "T", "payload": "P", "ref": "R"}
+    assert found.data["postback"] == {
+        "message_id": "x",
+        "title": "T",
+        "payload": "P",
+        "ref": "R",
+        "referral": {"ref": "R"},
+    }
 
 
 def test_a_postback_without_mid_is_told_from_others_by_its_content() -> None:
@@ -136,13 +142,14 @@ def test_a_postback_without_mid_is_told_from_others_by_its_content() -> None:
     assert first.discriminator != second.discriminator
 
 
-@pytest.mark.parametrize(
-    "kind", ["optin", "referral", "policy-enforcement", "policy_enforcement", "app_roles", "novelty"]
-)
-def test_what_has_no_type_is_carried_whole(kind: str) -> None:
-    raw = {"recipient": {"id": PAGE}, "timestamp": NOW_MS, kind: {"a": [1]}}
+def test_what_has_no_type_is_carried_whole() -> None:
+    raw = {"recipient": {"id": PAGE}, "timestamp": NOW_MS, "novelty": {"a": [1]}}
     found = only(messaging(raw))
-    assert (found.event_type, found.data["field"], found.data["fragment"]) == ("unknown.received", kind, raw)
+    assert (found.event_type, found.data["field"], found.data["fragment"]) == (
+        "unknown.received",
+        "novelty",
+        raw,
+    )
     assert found.direction == "system"
 
 
@@ -156,6 +163,7 @@ def test_standby_carries_the_same_items() -> None:
     raw = item(message={"mid": "m_1", "text": "Oi"})
     standing_by, active = only(messaging(raw, channel="standby")), only(messaging(raw))
     assert standing_by.data["envelope"]["channel"] == "standby"
+    assert (standing_by.data["standby"], "standby" in active.data) == (True, False)
     assert (standing_by.event_type, standing_by.native_id) == (active.event_type, active.native_id)
 
 
@@ -182,7 +190,29 @@ def test_seconds_are_taken_for_seconds() -> None:
     assert found.occurred_at_ms == NOW_MS // 1000 * 1000
 
 
-@pytest.mark.parametrize("time", [None, "soon", "2026-01-01T00:00:00Z", -5, 0, True, [], 10**18])
+@pytest.mark.parametrize(
+    "time",
+    [NOW_MS, str(NOW_MS), float(NOW_MS), "2026-09-21T14:13:20.123Z", "2026-09-21T11:13:20.123-0300"],
+)
+def test_a_time_is_read_as_number_digits_or_iso_8601(time: object) -> None:
+    assert only(messaging(item(message={"mid": "x"}) | {"timestamp": time})).occurred_at_ms == NOW_MS
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        None,
+        "soon",
+        "2026-01-01T00:00:00",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:00",
+        -5,
+        0,
+        True,
+        [],
+        10**18,
+    ],
+)
 def test_a_message_without_a_usable_time_is_undated(time: object) -> None:
     assert only(messaging(item(message={"mid": "x"}) | {"timestamp": time})).occurred_at_ms is None
 

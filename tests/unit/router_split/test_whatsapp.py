@@ -68,7 +68,11 @@ def test_each_phone_number_of_a_delivery_is_its_own_account() -> None:
 def test_an_account_level_field_belongs_to_the_waba() -> None:
     item = only(whatsapp({"event": "DISABLED_UPDATE"}, "account_update", time=NOW_S))
     assert item.account == AccountKey(IdKind.WABA, WABA)
-    assert (item.event_type, item.direction, item.conversation) == ("unknown.received", "system", None)
+    assert (item.event_type, item.direction, item.conversation) == (
+        "account.ban_changed",
+        "system",
+        None,
+    )
     assert item.occurred_at_ms is None
     assert str(NOW_S) in item.discriminator
 
@@ -120,7 +124,7 @@ def test_the_businesss_own_number_is_nobodys_alias() -> None:
 def test_a_contact_of_somebody_else_becomes_an_item_of_its_own() -> None:
     other = contact("14155550100", "Bob")
     found = items(whatsapp(value(contacts=[contact(), other], messages=[message(), message("wamid.B")])))
-    assert [item.event_type for item in found] == ["message.received", "message.received", "unknown.received"]
+    assert [item.event_type for item in found] == ["message.received", "message.received", "contact.reported"]
     assert aliases(found[2]) == [(Domain.PHONE, "14155550100")]
     assert found[2].data["fragment"] == other
     assert all("Bob" not in str(item.data) for item in found[:2])
@@ -228,7 +232,8 @@ def test_a_changed_number_joins_the_old_and_the_new_one() -> None:
     for name in ("wa_id", "new_wa_id"):
         raw = message(type="system", system={"type": "user_changed_number", name: "14155550100"})
         item = only(whatsapp(value(messages=[raw])))
-        assert item.event_type == "unknown.received"
+        assert item.event_type == "identity.changed"
+        assert item.data["identity"]["phone"] == "14155550100"
         assert [alias.value for alias in item.aliases] == [CUSTOMER, WITHOUT_NINE, "14155550100"]
 
 
@@ -252,7 +257,12 @@ def test_every_list_of_a_value_is_split_into_its_elements() -> None:
             calls=[{"id": "wacid.1", "event": "connect", "from": CUSTOMER, "timestamp": str(NOW_S)}],
         )
     )
-    assert [item.data.get("collection") for item in items(body)] == [None, None, "errors", "calls"]
+    assert [item.event_type for item in items(body)] == [
+        "message.received",
+        "message.dispatched",
+        "error.reported",
+        "call.started",
+    ]
 
 
 def test_an_import_gives_every_message_an_item_about_the_threads_counterpart() -> None:
@@ -262,7 +272,7 @@ def test_an_import_gives_every_message_an_item_about_the_threads_counterpart() -
     }
     chunk = {"metadata": {"phase": 0, "progress": 10}, "threads": [thread]}
     first, second = items(whatsapp(value(history=[chunk]), "history"))
-    assert {first.event_type, second.event_type} == {"unknown.received"}
+    assert {first.event_type, second.event_type} == {"history.imported"}
     assert (first.direction, second.direction) == ("inbound", "outbound")
     assert first.aliases == second.aliases != ()
     assert first.data["envelope"]["history"] == {"metadata": {"phase": 0, "progress": 10}}
