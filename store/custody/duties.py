@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -28,6 +29,7 @@ from runtime.metrics import ProcessMetrics
 from store.custody.control import Announced, ControlPublisher, announce_all
 from store.custody.database import SQL, translated
 from store.custody.errors import NoFreeSlot
+from store.custody.fold import FOLD_EVERY, fold_outcomes
 from store.custody.keys import Recipient, destroy_ended_keys, ensure_keys, ensure_root_epoch
 from store.custody.ledger import overdue_records
 from store.custody.partitions import ensure_partitions
@@ -79,6 +81,7 @@ class Duties:
         self.slots_ready = False
         self.failed = False
         self._waiting = False
+        self._folded_at: datetime | None = None
 
     async def quick_pass(self) -> bool:
         """New tenants and slots: cheap enough for every second. True when nothing is left to do."""
@@ -185,6 +188,12 @@ class Duties:
         self._tools.metrics.gauge(CUSTODIAN_LEDGER_GAP).set(overdue)
         if overdue:
             logging.get_logger().error("ledger.behind", records=overdue)
+        now = self._tools.clock.now()
+        if self._folded_at is None or now - self._folded_at >= FOLD_EVERY:
+            folded = await fold_outcomes(self._connection, now)
+            self._folded_at = now
+            if folded:
+                logging.get_logger().info("ledger.folded", count=folded)
 
     async def _partitions(self) -> None:
         made, left_s = await ensure_partitions(self._connection, self._tools.clock.now())

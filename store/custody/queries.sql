@@ -276,3 +276,18 @@ FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.
 WHERE m.rolname IN ('mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader') AND m.rolinherit = false
   AND pg_has_role(m.oid, r.oid, 'USAGE')
 ORDER BY 2, 1
+
+-- name: fold_outcomes
+-- $1: lines that ended before are folded, where a lane has two or more that touch. A lane's ranges follow each other
+-- without a gap; should they ever not, the table's CHECK refuses the sum and nothing is lost.
+WITH due AS (
+    SELECT partition FROM {schema}.lane_outcome WHERE ended_at < $1 GROUP BY partition HAVING count(*) > 1
+), taken AS (
+    DELETE FROM {schema}.lane_outcome o USING due WHERE o.partition = due.partition AND o.ended_at < $1 RETURNING o.*
+), put AS (
+    INSERT INTO {schema}.lane_outcome
+    SELECT partition, min(first_offset), max(next_offset), sum(stored), sum(duplicate), sum(fenced), sum(expired),
+           sum(refused), sum(quarantined), sum(notice), sum(expired_unread), sum(replays), max(ended_at)
+    FROM taken GROUP BY partition RETURNING 1
+)
+SELECT ((SELECT count(*) FROM taken) - (SELECT count(*) FROM put))::int

@@ -6,7 +6,7 @@ Must never take Kafka's committed offset for a position: it is a copy for lag to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -111,18 +111,18 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     # What the placing needs of the log.
 
-    async def bounds(self, lane: Lane) -> tuple[int, int]:
-        """First offset that still exists, and the offset after the last. Raises BrokerUnavailable."""
-        partition = TopicPartition(lane.topic, lane.partition)
+    async def bounds(self, lanes: Sequence[Lane]) -> dict[Lane, tuple[int, int]]:
+        """First offset that still exists, and the offset after the last, of each. Raises BrokerUnavailable."""
+        partitions = {lane: TopicPartition(lane.topic, lane.partition) for lane in lanes}
         # Not the consumer's own connection: there the question would wait behind a fetch that the broker holds back.
         if self._inquirer is None:
             raise BrokerUnavailable("not connected to Kafka")
         try:
-            first = await self._inquirer.beginning_offsets([partition])
-            end = await self._inquirer.end_offsets([partition])
+            first = await self._inquirer.beginning_offsets(list(partitions.values()))
+            end = await self._inquirer.end_offsets(list(partitions.values()))
         except (KafkaError, TimeoutError) as exc:
             raise BrokerUnavailable("Kafka does not say what a log holds") from exc
-        return first[partition], end[partition]
+        return {lane: (first[at], end[at]) for lane, at in partitions.items()}
 
     def read_from(self, lane: Lane, offset: int) -> None:
         """Seek there and resume."""

@@ -7,6 +7,7 @@ never let a lane read before its position is known.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -41,8 +42,8 @@ class SlotMismatch(Exception):
 class Log(Protocol):
     """What the consumer knows of a partition's log, and how it is told where to read."""
 
-    async def bounds(self, lane: Lane) -> tuple[int, int]:
-        """First offset that still exists, and the offset after the last. Raises BrokerUnavailable."""
+    async def bounds(self, lanes: Sequence[Lane]) -> dict[Lane, tuple[int, int]]:
+        """First offset that still exists, and the offset after the last, of each. Raises BrokerUnavailable."""
 
     def read_from(self, lane: Lane, offset: int) -> None:
         """Seek and resume."""
@@ -89,9 +90,9 @@ class Placing:
         try:
             while True:
                 self._wanted.clear()
-                for lane in list(lanes.values()):
-                    if self._is_due(lane):
-                        await self._attempt(lane)
+                due = [lane for lane in lanes.values() if self._is_due(lane)]
+                if due:
+                    await self._place_all(due)
                 await self._pause(lanes)
         finally:
             if self._connection is not None:
@@ -125,9 +126,21 @@ class Placing:
         except TimeoutError:
             return
 
-    async def _attempt(self, lane: Lane) -> None:
+    async def _place_all(self, due: Sequence[Lane]) -> None:
         try:
-            await self._place(lane)
+            bounds = await self._kafka_log.bounds(due)
+        except TransientError as exc:
+            self._log.warning("lanes.waiting", exc=exc, count=len(due))
+            for lane in due:
+                lane.retry_later(self._clock.monotonic())
+            return
+        for lane in due:
+            if lane.stage is Stage.UNPLACED:
+                await self._attempt(lane, bounds[lane])
+
+    async def _attempt(self, lane: Lane, bounds: tuple[int, int]) -> None:
+        try:
+            await self._place(lane, bounds)
         except TransientError as exc:
             lane.retry_later(self._clock.monotonic())
             self._log.warning("lane.waiting", exc=exc, slot=lane.slot, partition=lane.partition)
@@ -148,13 +161,15 @@ class Placing:
             if self._connection is not None and not await make_clean(self._connection):
                 self._connection = None
 
-    async def _place(self, lane: Lane) -> None:
+    async def _place(self, lane: Lane, bounds: tuple[int, int]) -> None:
         tenant = self._tenant_of(lane)
         assert tenant is not None
         connection = await self._connected()
         tenancy = await self._tenancy(connection, tenant)
         position = await self._position(connection, lane, tenancy)
-        first, end = await self._kafka_log.bounds(lane)
+        first, end = bounds
+        if position > end:  # asked before the position was read: the log may have grown since
+            first, end = (await self._kafka_log.bounds([lane]))[lane]
         if position > end:
             raise PositionAhead("the position is after the end of the log")
         if position < first:
@@ -186,8 +201,10 @@ class Placing:
     async def _position(self, connection: Connection, lane: Lane, tenancy: Tenancy) -> int:
         statements = tenancy.statements
         await execute(connection, statements.enter("begin", tenancy.tenant, OWN_LOCK_TIMEOUT_MS))
-        await execute(connection, statements.create_lane, lane.partition, lane.slot)
         row = await fetch_row(connection, statements.read_lane, lane.partition)
+        if row is None:
+            await execute(connection, statements.create_lane, lane.partition, lane.slot)
+            row = await fetch_row(connection, statements.read_lane, lane.partition)
         with translated():
             await connection.execute(fixed("commit"))
         if row is None or row["slot"] != lane.slot:
