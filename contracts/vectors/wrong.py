@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from contracts import headers as h
+from contracts import topics
 from contracts.subject_erased import announcement
 from contracts.vectors.cast import ACME, OTHER, OTHER_TOPIC, SIGNERS, T0_S, Cast
 from contracts.vectors.records import (
@@ -60,7 +61,7 @@ def _values(plain: Case) -> Iterator[Case]:
     yield replace(plain, name="no value", value=b"")
     yield replace(plain, name="a byte too many", value=value + b"\x00")
     yield replace(plain, name="on another topic", topic=OTHER_TOPIC)
-    yield replace(plain, name="on a topic that carries no sealed records", topic="mk.ledger.v1")
+    yield replace(plain, name="on a topic that carries no sealed records", topic=topics.LEDGER)
     yield replace(plain, name="under another key", key=flipped(plain.key or b"", 0))
     yield replace(plain, name="read as another tenant", tenant=OTHER)
     yield replace(plain, name="published 301 s before its epoch", broker_time_ms=(T0_S - 301) * 1000)
