@@ -14,7 +14,7 @@ from contracts.errors import InvalidSettings, KeyNotYetKnown, TransientError
 from contracts.events.registry import EVENT_TYPES
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner
-from router.consume import RawConsumer
+from router.consume import ASK_S, RawConsumer
 from router.endings import RecordEndings
 from router.finish import Finisher
 from router.observe import Observer
@@ -153,7 +153,7 @@ async def main(supervisor: Supervisor) -> None:
             "kafka": started.is_set()
             and events.alive
             and records.alive
-            and clock.monotonic() - reader.polled_at < 15,
+            and clock.monotonic() - reader.answered_at < 3 * ASK_S,
             "control": started.is_set(),
             "raw_keys": maker.published(clock.now()),
         }
@@ -170,6 +170,7 @@ async def main(supervisor: Supervisor) -> None:
             gc.freeze()
             gc.set_threshold(*COLLECT)
             logging.get_logger().info("process.started", **settings.summary())
+            supervisor.start("watch", reader.watch())
             supervisor.start("finish", finisher.run())
             supervisor.start("replays", put_back.run())
             supervisor.start("requests", requests.run())

@@ -34,6 +34,7 @@ from runtime.lifecycle import Supervisor
 POLL_MS: Final = 500
 POLL_RECORDS: Final = 2_000
 COMMIT_S: Final = 1.0
+ASK_S: Final = 4.0
 REVOKE_S: Final = 1.5
 """A revoked partition may take this long to finish what is nearly done: its successor waits for us."""
 
@@ -60,7 +61,8 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._on_finished, self._on_assigned = on_finished, on_assigned
         self._in_flight = in_flight
         self.partitions: dict[int, RawPartition] = {}
-        self.polled_at = 0.0
+        self.answered_at = 0.0
+        """When Kafka last answered a question (monotonic seconds): an empty poll says nothing, it is silent too when Kafka is away."""
         self._finished = asyncio.Event()
 
     async def start(self) -> None:
@@ -77,6 +79,17 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Leave the group."""
         if self._consumer is not None:
             await self._consumer.stop()
+
+    async def watch(self) -> None:
+        """Ask Kafka something every few seconds, for `answered_at`."""
+        while True:
+            try:
+                async with asyncio.timeout(ASK_S):
+                    await self._consumer.end_offsets([TopicPartition(topics.RAW, 0)])
+                self.answered_at = self._clock.monotonic()
+            except (KafkaError, TimeoutError):
+                pass  # readiness shows it
+            await asyncio.sleep(ASK_S)
 
     async def run(self) -> None:
         """Consume until the supervisor stops; then finish what was begun, commit and leave."""
@@ -108,7 +121,6 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             for at, offset in exc.args[0].items():
                 await self._place(at, offset)
             return
-        self.polled_at = self._clock.monotonic()
         for at, records in batches.items():
             partition = self.partitions.get(at.partition)
             if partition is not None:

@@ -28,7 +28,7 @@ from router.route import RecordRouter, Underway
 from router.split.item import AccountKey, BadItem, Item
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
-from tests.unit.router.scene import NOW_MS, PAGE, ROUTING_KEY, account, item, tenant, view
+from tests.unit.router.scene import NOW_MS, PAGE, ROUTING_KEY, account, announce, item, tenant, view
 
 RAW_KEY = HybridPrivateKey.generate()
 INGEST = Signer.from_bytes("ingest", b"i" * 32)
@@ -62,9 +62,7 @@ class Control:
         if self._failures > 0:
             self._failures -= 1
             raise BrokerUnavailable("away")
-        late = account([(IdKind.PAGE, "7004")], name="c")
-        self.view.accounts[late.account] = late
-        self.view._reindex()
+        announce(self.view, account([(IdKind.PAGE, "7004")], name="c"))
 
 
 class Outboxes:

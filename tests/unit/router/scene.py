@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from contracts.control import AccountId, AccountRecord, Consent, ControlView, IdKind, TenantRecord
+from contracts.control import AccountId, AccountRecord, Consent, ControlView, IdKind, TenantRecord, encode
 from contracts.pseudonyms import Alias, Domain
+from contracts.signing import KnownSigner, Right, Signer
 from router.split.item import AccountKey, Item
 
 NOW_MS = 1_790_000_000_000
@@ -15,6 +16,8 @@ PAGE = AccountKey(IdKind.PAGE, "7001")
 NUMBER = AccountKey(IdKind.PHONE_NUMBER, "5001", waba="4001")
 ROUTING_KEY = b"k" * 32
 _NAMES = UUID(int=77)
+_CUSTODIAN = Signer.from_bytes("custodian", b"c" * 32)
+_PINNED = KnownSigner("custodian", _CUSTODIAN.public_raw, frozenset({Right.SIGN_CONTROL}))
 
 
 def tenant(number: UUID = TENANT, *, state: Any = "ready", partitions: int = 1) -> TenantRecord:
@@ -49,14 +52,15 @@ def account(
 
 def view(*records: TenantRecord | AccountRecord) -> ControlView:
     """A view that holds these records."""
-    made = ControlView({})
+    made = ControlView({"custodian": _PINNED})
     for record in records:
-        if isinstance(record, TenantRecord):
-            made.tenants[record.tenant] = record
-        else:
-            made.accounts[record.account] = record
-    made._reindex()
+        announce(made, record)
     return made
+
+
+def announce(to: ControlView, record: TenantRecord | AccountRecord) -> None:
+    """Say something new, signed by the custodian."""
+    to.apply(*encode(record, _CUSTODIAN))
 
 
 def item(
