@@ -93,7 +93,8 @@ class World:
                 with contextlib.suppress(KeyError):
                     service.node(name).stop()
             shutil.rmtree(root, ignore_errors=True)
-            world._drop_database()
+            with contextlib.suppress(asyncpg.PostgresError, OSError):
+                cls.drop_database(stack, service.database)
 
     # Processes.
 
@@ -321,9 +322,18 @@ class World:
 
         return self.wait_until(settled, timeout_s, "the ledger to balance")
 
-    def _drop_database(self) -> None:
-        with contextlib.suppress(asyncpg.PostgresError, OSError):
-            self.sql(f'DROP DATABASE IF EXISTS "{self.service.database}" WITH (FORCE)', database="postgres")
+    @staticmethod
+    def drop_database(stack: LocalStack, name: str) -> None:
+        """Drop a database with whatever is connected to it."""
+
+        async def drop() -> None:
+            connection = await asyncpg.connect(stack.endpoints.postgres, timeout=10)
+            try:
+                await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            finally:
+                await connection.close()
+
+        in_own_loop(drop())
 
 
 def delete_topics(bootstrap: str) -> None:

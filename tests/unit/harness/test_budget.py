@@ -1,0 +1,49 @@
+"""The budget run's own judgement: what is over budget, empty or failed does not pass."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.budget import GROUPS, Group, Result, judge, machine_factor
+
+REPORT = '<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"/></testsuites>'
+
+
+def judged(tmp_path: Path, exit_code: int, took_s: float = 1.0, **counts: int) -> Result:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT.format(**{"tests": 0, "failures": 0, "errors": 0, "skipped": 0, **counts}))
+    result = Result(Group(("unit",), 90), took_s=took_s, allowed_s=90)
+    judge(result, exit_code, report)
+    return result
+
+
+def test_a_folder_that_passes_within_its_budget_has_no_problem(tmp_path: Path) -> None:
+    result = judged(tmp_path, 0, tests=10, skipped=2)
+    assert (result.passed, result.failed, result.skipped, result.problems) == (8, 0, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "took_s", "counts", "problem"),
+    [
+        (1, 1.0, {"tests": 3, "failures": 1, "errors": 1}, "2 failed"),
+        (2, 1.0, {}, "pytest ended with 2"),
+        (0, 91.0, {"tests": 3}, "over budget by 1 s"),
+        (5, 1.0, {}, "no test ran"),
+        (0, 1.0, {}, "no test ran"),
+    ],
+)
+def test_a_folder_with_a_problem_says_which(
+    tmp_path: Path, exit_code: int, took_s: float, counts: dict[str, int], problem: str
+) -> None:
+    assert judged(tmp_path, exit_code, took_s, **counts).problems == [problem]
+
+
+def test_a_run_without_a_report_is_a_problem(tmp_path: Path) -> None:
+    result = Result(Group(("unit",), 90), took_s=1, allowed_s=90)
+    judge(result, 3, tmp_path / "none.xml")
+    assert result.problems == ["pytest ended with 3"]
+
+
+def test_budgets_never_shrink_and_the_whole_fits_a_quarter_of_an_hour() -> None:
+    assert machine_factor() >= 1.0
+    assert sum(group.seconds for group in GROUPS) <= 15 * 60
