@@ -7,6 +7,7 @@ and after. `python -m tests.bench.bench_router --help`; `--profile FILE` runs it
 import argparse
 import asyncio
 import random
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,20 +73,29 @@ async def measure(plant: Plant, options: argparse.Namespace) -> None:
     assert await plant.stop(process) == 0
 
 
+def folder(given: Path | None) -> Path:
+    """Where the stack keeps its data; the database's user must be able to pass it."""
+    root = given or Path(tempfile.mkdtemp(prefix="mkchannels-bench-"))
+    root.mkdir(mode=0o755, exist_ok=True)
+    root.chmod(0o755)
+    return root
+
+
 async def main() -> None:
     """Run one measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--block", type=int, default=64, help="deliveries in a block")
     parser.add_argument("--tenants", type=int, default=10)
-    parser.add_argument("--root", type=Path, default=Path("/tmp/mkchannels-bench-router"))
+    parser.add_argument("--root", type=Path, help="folder of the stack; default: a temporary one")
     parser.add_argument("--port-base", type=int, default=23_000)
     parser.add_argument("--profile", type=Path)
     options = parser.parse_args()
-    stack = LocalStack(options.root, port_base=options.port_base, profile="bench")
+    root = folder(options.root)
+    stack = LocalStack(root, port_base=options.port_base, profile="bench")
     stack.start()
     try:
-        async with Plant.on(stack, options.root / f"plant-{time.monotonic_ns()}") as plant:
+        async with Plant.on(stack, root / f"plant-{time.monotonic_ns()}") as plant:
             await measure(plant, options)
     finally:
         stack.stop()
