@@ -154,7 +154,6 @@ TYPES = (
         OptinReceived,
         "page, instagram: `optin`",
         opens=True,
-        directions=("inbound", "system"),
     ),
     _CHATTING.declare("referral.received", ReferralReceived, "page, instagram: `referral`", opens=True),
     _CHATTING.declare("account_link.changed", AccountLinkChanged, "page: `account_linking`", opens=True),

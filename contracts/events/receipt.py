@@ -111,7 +111,6 @@ TYPES = (
         "message.delivered",
         MessageDelivered,
         "page: `delivery` by `mids` or `watermark`; whatsapp: `statuses[]` delivered",
-        directions=("inbound", "system"),
     ),
     _DELIVERY.declare(
         "message.read",

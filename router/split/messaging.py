@@ -91,6 +91,11 @@ def _parties(place: Place, raw: Json, own: str | None) -> tuple[Person, Directio
     return person, "system" if sender is None else "inbound"
 
 
+def _acted(direction: Direction) -> Direction:
+    """Of what only a person does: a guest without id, known by `user_ref` at most, acts too (META.md section 5.1)."""
+    return "inbound" if direction == "system" else direction
+
+
 Parties = tuple[Person, Direction]
 
 
@@ -219,12 +224,13 @@ def _receipt(event_type: str) -> Callable[[Place, Json, Json, Parties], Item | N
         only = mids[0] if len(mids) == 1 else None
         if not mids and watermark is None:
             return None
+        reported = event_type == "message.delivered"  # By Meta: nobody acted.
         return compose(
             place,
             event_type,
             {"message_ids": mids, "watermark_ms": time_ms(watermark)},
             person=person,
-            direction=direction,
+            direction="system" if reported else direction,
             occurred_at_ms=time_ms(raw.get("timestamp")),
             native_id=only,
             discriminator=(_sender(raw), as_word(watermark), *mids),
@@ -242,7 +248,7 @@ def _postback(place: Place, raw: Json, postback: Json, parties: Parties) -> Item
         "postback.received",
         read(_POSTBACK, postback),
         person=person,
-        direction=direction,
+        direction=_acted(direction),
         occurred_at_ms=time_ms(raw.get("timestamp")),
         native_id=mid,
         discriminator=(),

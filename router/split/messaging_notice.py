@@ -150,7 +150,8 @@ def notice_item(place: Place, raw: Json, kind: str, part: Json, person: Person, 
         values = {"apps": {app: as_ids(roles) or [] for app, roles in part.items()}}
     else:
         event_type, table, chosen = _NOTICES[kind]
-        fixed = chosen or direction
+        # A checkbox names nobody, only a `user_ref`: a person acted all the same.
+        fixed = chosen or ("inbound" if direction == "system" else direction)
         values = read(table, part)
         if kind == "send_cart":
             values["products"] = [

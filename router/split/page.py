@@ -37,6 +37,7 @@ _VERBS: Final = {
     "hide": "hidden",
     "unhide": "unhidden",
 }
+_BY_PAGE: Final = ("hide", "unhide")
 _MENTION_EVENTS: Final = {
     "created": "mention.received",
     "edited": "mention.edited",
@@ -146,7 +147,10 @@ def _typed(field: str, item: str | None, verb: str | None, value: Json) -> tuple
 
 
 def author(value: Json, own: str | None) -> tuple[Person, Direction]:
-    """Who did it: `from`, in older values `sender_id`, in ratings `reviewer_id`. The Page itself is nobody."""
+    """The author (`from`, in older values `sender_id`, in ratings `reviewer_id`), and who acted. The Page itself is nobody.
+
+    Only the Page hides and unhides: the person is then the author of what was hidden.
+    """
     source = as_object(value.get("from"))
     identifier = as_id(source.get("id"))
     profile: Json = source
@@ -154,9 +158,12 @@ def author(value: Json, own: str | None) -> tuple[Person, Direction]:
         if identifier is None:
             identifier = as_id(value.get(f"{prefix}_id"))
             profile = {"name": value.get(f"{prefix}_name")}
+    if identifier is None:  # Who likes the Page itself.
+        identifier, profile = as_id(value.get("user_id")), {}
     if identifier is not None and identifier == own:
         return NOBODY, "outbound"
-    return person_by(Domain.PSID, identifier, own=own, profile=profile), "inbound"
+    person = person_by(Domain.PSID, identifier, own=own, profile=profile)
+    return person, "outbound" if value.get("verb") in _BY_PAGE else "inbound"
 
 
 def _comment(place: Place, value: Json, verb: str | None, person: Person, direction: Direction) -> Item:

@@ -229,3 +229,14 @@ def test_an_entry_with_changed_fields_only_is_kept() -> None:
     assert not isinstance(found[0], BadItem)
     assert found[0].data["fragment"] == {"changed_fields": ["feed", "name"]}
     assert found[0].data["envelope"]["entry"] == {"id": "1", "time": 2}
+
+
+@pytest.mark.parametrize("verb", ["hide", "unhide"])
+def test_only_the_page_hides_and_the_person_is_the_author_of_what_was_hidden(verb: str) -> None:
+    found = only(comment(verb))
+    assert (found.direction, found.aliases) == ("outbound", (Alias(Domain.PSID, PSID),))
+
+
+def test_who_likes_the_page_itself_is_known_by_user_id() -> None:
+    found = only(change("feed", {"item": "like", "verb": "add", "user_id": int(PSID)}))
+    assert found.aliases == (Alias(Domain.PSID, PSID),)

@@ -232,3 +232,20 @@ def test_odd_messages_are_messages(message: object) -> None:
     found = only(messaging(item(message=message)))
     assert found.event_type == "message.received"
     assert found.data["fragment"]["message"] == message
+
+
+@pytest.mark.parametrize("kind", ["postback", "optin"])
+def test_a_guest_without_id_acted_all_the_same(kind: str) -> None:
+    raw = {
+        "sender": {"user_ref": "R"},
+        "recipient": {"id": PAGE},
+        "timestamp": NOW_MS,
+        kind: {"payload": "P"},
+    }
+    found = only(messaging(raw))
+    assert (found.direction, found.aliases) == ("inbound", ())
+
+
+def test_a_delivery_is_reported_by_meta_and_a_read_is_an_act() -> None:
+    assert only(messaging(item(delivery={"watermark": NOW_MS}))).direction == "system"
+    assert only(messaging(item(read={"watermark": NOW_MS}))).direction == "inbound"
