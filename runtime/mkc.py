@@ -45,6 +45,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "list, show and replay what was set aside",
         {"tenant": "store.lanes.cli_quarantine"},
     ),
+    "contract": Command(
+        "contracts.cli", "show what an event type promises, and what changed for its readers"
+    ),
     "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
     "doctor": Command(
         "store.custody.cli_doctor", "check versions, connections, topics and tables against the code"

@@ -1,4 +1,4 @@
-"""Reads schemas as they are in the working tree and as they were at a git revision.
+"""Reads schemas and examples as they are in the working tree, and schemas as they were at a git revision.
 
 Must never write: what is committed is the developer's business.
 """
@@ -18,6 +18,7 @@ from contracts.generate.schemas import Schema
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The repository."""
 SCHEMAS: Final = "contracts/schemas"
+EXAMPLES: Final = "contracts/examples"
 
 
 def schema_path(name: str, version: int) -> str:
@@ -31,6 +32,15 @@ def schemas_here(root: Path = ROOT) -> dict[tuple[str, int], Schema]:
         (path.parent.name, int(path.stem)): json.loads(path.read_bytes())
         for path in sorted((root / SCHEMAS).glob("*/*.json"))
     }
+
+
+def examples_here(root: Path = ROOT) -> dict[tuple[str, int], dict[str, str]]:
+    """Every example in the working tree: event type and version to file name to text."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
+    for path in sorted((root / EXAMPLES).glob("*/*/*.json")):
+        key = (path.parent.parent.name, int(path.parent.name))
+        found.setdefault(key, {})[path.stem] = path.read_text(encoding="utf-8")
+    return found
 
 
 def schemas_at(revision: str, root: Path = ROOT) -> dict[tuple[str, int], Schema]:

@@ -163,6 +163,15 @@ def test_it_breaks_nobody_and_is_still_said(edit: Callable[[Schema], object], wo
     assert [str(change) for change in changes(OLD, new)] == [words]
 
 
+def test_a_new_field_breaks_readers_that_refuse_unknown_names() -> None:
+    old = {**OLD, "additionalProperties": False}
+    new = copy.deepcopy(old)
+    new["properties"]["extra"] = {"type": "string"}
+    assert breaking_changes(old, new) == [
+        "data.extra: is new, and older readers refuse names that they do not know"
+    ]
+
+
 def test_the_same_under_other_names_and_another_spelling_is_no_change() -> None:
     new = _changed(lambda s: s["$defs"].update(Human=s["$defs"].pop("Person")))
     new["properties"]["person"]["anyOf"][0]["$ref"] = "#/$defs/Human"

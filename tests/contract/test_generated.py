@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,11 +17,15 @@ from contracts.events.registry import EVENT_TYPES
 from contracts.generate import header_table
 from contracts.generate.__main__ import breaks, stale
 from contracts.generate.asyncapi import topic_specs
-from contracts.generate.files import ASYNCAPI, generated, schemas
-from contracts.generate.history import ROOT, schemas_here
+from contracts.generate.files import ASYNCAPI, REFERENCE, REGISTERS, generated, schemas
+from contracts.generate.history import EXAMPLES, ROOT, schemas_here
 from contracts.generate.records import RECORDS
+from router.split.delivery import split
+from router.split.item import Item, data_json
+from tests.support.corpus import FOLDER, bodies
 
 VALIDATE: Final = ROOT / "contracts" / "validate"
+COMMITTED: Final = schemas_here()
 DOCUMENT: Final[dict[str, Any]] = json.loads((ROOT / ASYNCAPI).read_bytes())
 
 
@@ -60,16 +65,17 @@ def test_a_change_that_breaks_readers_since_a_revision_is_found(tmp_path: Path) 
     assert breaks(tmp_path, ["HEAD"]) == ["message.received.mood: is gone"]
 
 
-@pytest.mark.parametrize("key", schemas_here(), ids=lambda key: f"{key[0]}-{key[1]}")
+@pytest.mark.parametrize("key", COMMITTED, ids=lambda key: f"{key[0]}-{key[1]}")
 def test_a_committed_schema_is_a_schema_and_stands_under_its_own_name(key: tuple[str, int]) -> None:
-    schema = schemas_here()[key]
+    schema = COMMITTED[key]
     Draft202012Validator.check_schema(schema)
     assert (schema["title"], schema["x-version"]) == key
 
 
 def test_every_personal_field_is_marked_and_nothing_else_is() -> None:
+    made = schemas()
     for name, kind in EVENT_TYPES.items():
-        assert sorted(set(_marked(schemas()[name, kind.version]))) == sorted(
+        assert sorted(set(_marked(made[name, kind.version]))) == sorted(
             {path.rpartition(".")[2] for path in kind.personal_fields}
         )
 
@@ -129,6 +135,62 @@ def _references(value: Any) -> list[str]:
         return []
     own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
     return own + [found for inner in value.values() for found in _references(inner)]
+
+
+EXAMPLE_FILES: Final = sorted((ROOT / EXAMPLES).glob("*/*/*.json"))
+
+
+def test_every_event_type_has_an_example() -> None:
+    assert {(path.parent.parent.name, int(path.parent.name)) for path in EXAMPLE_FILES} >= {
+        (name, kind.version) for name, kind in EVENT_TYPES.items()
+    }
+
+
+@pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: "-".join(path.parts[-3:]))
+def test_every_example_of_every_version_fits_its_schema_and_is_still_read(path: Path) -> None:
+    name, version = path.parent.parent.name, int(path.parent.name)
+    data = json.loads(path.read_bytes())
+    validator = Draft202012Validator(COMMITTED[name, version])
+    assert [error.json_path for error in validator.iter_errors(data)] == []
+    EVENT_TYPES[name].model.model_validate_json(path.read_bytes())
+    EVENT_TYPES[name].model.model_validate({**data, "a_field_of_tomorrow": [1]})
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the recorded corpus is not here")
+def test_what_the_splitter_makes_of_the_corpus_fits_the_published_schemas() -> None:
+    validators = {
+        name: Draft202012Validator(COMMITTED[name, kind.version]) for name, kind in EVENT_TYPES.items()
+    }
+    wrong = [
+        (body.name, item.event_type, error.json_path)
+        for body in bodies()
+        for item in split(body.raw())
+        if isinstance(item, Item)
+        for error in validators[item.event_type].iter_errors(json.loads(data_json(item)))
+    ]
+    assert wrong == []
+
+
+def test_the_reference_needs_nothing_from_elsewhere_and_every_link_in_it_has_an_end() -> None:
+    page = (ROOT / REFERENCE).read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|link|iframe)\b|@import|url\(", page)
+    anchors = re.findall(r'\bid="([^"]+)"', page)
+    assert len(anchors) == len(set(anchors))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(anchors)
+    assert set(re.findall(r'href="([^"]+)"', page)) == {
+        f"#{name}" for name in re.findall(r'href="#([^"]+)"', page)
+    }
+    assert {*EVENT_TYPES, *(record.name for record in RECORDS)} <= set(anchors)
+
+
+@pytest.mark.parametrize("language", REGISTERS)
+def test_the_register_names_every_type_topic_and_personal_field(language: str) -> None:
+    register = (ROOT / REGISTERS[language]).read_text(encoding="utf-8")
+    for name, kind in EVENT_TYPES.items():
+        row = next(line for line in register.splitlines() if line.startswith(f"| `{name}` |"))
+        assert all(f"`{path}`" in row for path in kind.personal_fields)
+    assert all(f"| `{spec.name}` |" in register for spec in topic_specs())
 
 
 @pytest.mark.skipif(shutil.which("node") is None or shutil.which("npm") is None, reason="no Node.js here")
