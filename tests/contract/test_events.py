@@ -12,8 +12,10 @@ from pydantic import BaseModel
 
 from contracts.events.declaration import Family, personal_paths
 from contracts.events.event import PERSONAL, Event, PersonalText, PublicText, Value
+from contracts.events.listing import PAGE, renewed
 from contracts.events.registry import (
     EVENT_TYPES,
+    UNKNOWN,
     EventType,
     LegalBasis,
     Moment,
@@ -165,6 +167,34 @@ def test_no_type_is_spelled_as_meta_spells_it(kind: EventType) -> None:
     spelled = {word.lower() for word in re.findall(r"`([^`]+)`", kind.source)}
     assert kind.name not in spelled
     assert not kind.name.startswith("smb_")
+
+
+def test_the_page_about_events_lists_the_types_as_they_are_declared() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert renewed(page) == page, "run python -m contracts.events.listing"
+
+
+UNKNOWN_AT_MOST = 0.02
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="needs ../shared/corpus")
+def test_of_the_corpus_at_most_two_items_in_a_hundred_are_unknown_and_each_has_its_reason_on_the_page() -> (
+    None
+):
+    items = [
+        item
+        for path in sorted(CORPUS.rglob("*.json"))
+        for item in split(path.read_bytes())
+        if isinstance(item, Item)
+    ]
+    unknown = [item for item in items if item.event_type == UNKNOWN]
+    assert len(unknown) <= UNKNOWN_AT_MOST * len(items)
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"{len(unknown)} of {len(items)} items" in page
+    for item in unknown:
+        name = item.data["field"]
+        assert (f"`{name}`" if name else "page, none") in page
 
 
 def test_a_declaration_needs_everything() -> None:
