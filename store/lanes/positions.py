@@ -25,7 +25,7 @@ from store.lanes.database import Connection, connect, execute, fetch, fetch_row,
 from store.lanes.lane import Lane, Stage, Tenancy
 from store.lanes.persist import Batch, Persisted, Persister
 from store.lanes.queries import fixed, tenant_statements
-from store.lanes.transaction import OWN_LOCK_TIMEOUT_MS, store_batches
+from store.lanes.transaction import SHARED_LOCK_TIMEOUT_MS, store_batches
 
 _RETENTION_READ_EVERY_S: Final = 30.0
 _IDLE_S: Final = 1.0
@@ -200,7 +200,7 @@ class Placing:
 
     async def _position(self, connection: Connection, lane: Lane, tenancy: Tenancy) -> int:
         statements = tenancy.statements
-        await execute(connection, statements.enter("begin", tenancy.tenant, OWN_LOCK_TIMEOUT_MS))
+        await execute(connection, statements.enter("begin_unlocked", tenancy.tenant, SHARED_LOCK_TIMEOUT_MS))
         row = await fetch_row(connection, statements.read_lane, lane.partition)
         if row is None:
             await execute(connection, statements.create_lane, lane.partition, lane.slot)
@@ -231,7 +231,9 @@ class Placing:
             retention_days=tenancy.retention_days,
             expired_unread=next_offset - first,
         )
-        (ending,) = await store_batches(connection, self._persister, [batch])
+        (ending,) = await store_batches(
+            connection, self._persister, [batch], own_timeout_ms=SHARED_LOCK_TIMEOUT_MS
+        )
         if isinstance(ending, Exception):
             raise ending
         assert isinstance(ending, Persisted)

@@ -73,7 +73,10 @@ class TenantStatements:
         self.subjects_by_ref = self._made("subjects_by_ref")
 
     def enter(self, name: str, tenant: UUID, lock_timeout_ms: int) -> Sql:
-        """`begin`, `begin_shared` or `next_tenant`: role, lock timeout and the shared tenant lock in one simple query."""
+        """`begin`, `begin_shared` or `next_tenant`: role, lock timeout and shared tenant lock in one simple query.
+
+        `begin_unlocked`: without the lock, to read a position.
+        """
         statement = _STATEMENTS[name].replace("{schema}", self.schema)
         return Sql(
             statement.replace("{lock}", str(int(lock_number(tenant)))).replace(

@@ -132,6 +132,10 @@ WITH stored AS (
 )
 SELECT (SELECT count(*)::int FROM stored) AS stored, (SELECT count(*)::int FROM moved) AS moved;
 
+-- To read a position no lock is needed: the compare-and-set judges it. One tenant's erasure then delays no other's lanes.
+-- name: begin_unlocked
+BEGIN; SET LOCAL ROLE "{schema}"; SET LOCAL lock_timeout = {timeout};
+
 -- A lane that has no row yet begins at 0: a slot is never reused, so what lies before the log's start was lost unread.
 -- name: create_lane
 INSERT INTO "{schema}".lane (partition, slot, position) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING;

@@ -15,7 +15,8 @@ from store.lanes.queries import fixed
 
 SHARED_LOCK_TIMEOUT_MS: Final = 50
 """When several tenants share the transaction: none of them waits for another's erasure."""
-OWN_LOCK_TIMEOUT_MS: Final = 5_000
+OWN_LOCK_TIMEOUT_MS: Final = 1_000
+"""Alone: longer than the short transactions that take a tenant's lock for themselves."""
 
 Ending = Persisted | Exception | None
 """Committed; rolled back because of that error; or not tried (put it back)."""
@@ -26,6 +27,7 @@ async def store_batches(
     persister: Persister,
     batches: Sequence[Batch],
     is_owned: Callable[[int], bool] = lambda _index: True,
+    own_timeout_ms: int = OWN_LOCK_TIMEOUT_MS,
 ) -> list[Ending]:
     """Write `batches`, at most one a tenant, in order of their tenants (so that transactions never wait in a circle).
 
@@ -41,7 +43,7 @@ async def store_batches(
         if not is_owned(index):
             continue
         name = "next_tenant" if entered else "begin_shared" if shared else "begin"
-        timeout_ms = SHARED_LOCK_TIMEOUT_MS if shared else OWN_LOCK_TIMEOUT_MS
+        timeout_ms = SHARED_LOCK_TIMEOUT_MS if shared else own_timeout_ms
         try:
             entered = True
             await execute(connection, batch.statements.enter(name, batch.tenant, timeout_ms))

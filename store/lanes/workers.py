@@ -81,8 +81,15 @@ class Rounds:
 
     def _pick(self, now_s: float) -> list[Lane]:
         self._with_rows = {lane for lane in self._with_rows if lane.waiting and lane.is_owned}
+        # Of the lanes that may wait for their tenant's lock one worker holds one at a time: the others go on.
+        is_one_waiting = any(lane.is_busy and lane.is_alone for lane in self._with_rows)
         ready = sorted(
-            (lane for lane in self._with_rows if lane.can_run(now_s)), key=lambda lane: lane.oldest_ms or 0
+            (
+                lane
+                for lane in self._with_rows
+                if lane.can_run(now_s) and not (lane.is_alone and is_one_waiting)
+            ),
+            key=lambda lane: lane.oldest_ms or 0,
         )
         if not ready:
             return []

@@ -60,6 +60,20 @@ async def test_a_lane_that_was_timed_out_goes_alone() -> None:
     assert await taken(alone) == ["slot0001"]
 
 
+async def test_lanes_that_wait_for_their_tenants_locks_never_take_every_worker() -> None:
+    rounds = Rounds(ManualClock())  # type: ignore[arg-type]
+    locked = [lane(number, 1, number) for number in (1, 2)]
+    for one in locked:
+        one.is_alone = True
+        rounds.wake(one)
+    assert await rounds.take() == [locked[0]]
+    rounds.wake(lane(3, 1, 300))
+    assert [one.slot for one in await rounds.take()] == ["slot0003"]
+    rounds.give_back([locked[0]])
+    locked[0].not_before = 1e9
+    assert await rounds.take() == [locked[1]]
+
+
 async def test_a_transaction_carries_a_bounded_number_of_tenants() -> None:
     assert len(await taken(*(lane(number, 1, number) for number in range(1, 100)))) == TENANTS_PER_TRANSACTION
 
