@@ -32,8 +32,6 @@ class RouterSettings(ProcessSettings):
     """Folder of named secrets: raw private keys (the router makes them), tenants' pseudonym keys, the routing key."""
     raw_keys_file: Path
     """The signed list of the router's public keys, which it writes and every receiver watches."""
-    raw_partitions: int = Field(default=4, ge=1)
-    """Partitions of `mk.raw.v1`: 12 in production, 4 on one machine."""
     group: str = "mk.router.v1"
     """Consumer group on `mk.raw.v1`."""
     drain_s: float = Field(default=10.0, gt=0)

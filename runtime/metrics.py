@@ -14,6 +14,7 @@ class ProcessMetrics:
     """Counters, gauges and histograms of `process`; asking for another process's metric is a KeyError."""
 
     def __init__(self, process: str) -> None:
+        self.process = process
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

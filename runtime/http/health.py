@@ -37,7 +37,8 @@ class HealthServer:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as exc:
-            raise InvalidSettings(f"HEALTH_PORT: port {self._port} is in use; choose another") from exc
+            setting = f"MKC_{self._metrics.process.upper()}_HEALTH_PORT"
+            raise InvalidSettings(f"{setting}: port {self._port} is in use; choose another") from exc
         return self
 
     async def __aexit__(
