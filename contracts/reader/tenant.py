@@ -6,6 +6,7 @@ any more is a `Gap`, never silence. Must never commit by itself, skip a record, 
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -79,6 +80,7 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._max_records = max_records
         self._clock = clock
         self._handing: Batch | None = None
+        self._reading: asyncio.Task[Batch] | None = None
         self._unplaced: set[TopicPartition] = set()
         self._waiting: dict[TopicPartition, float] = {}
         """Partitions whose next record needs a key that is not here yet: when to try again."""
@@ -115,7 +117,11 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the group; what was handed out last stays uncommitted unless `commit` was called."""
-        consumer, self._consumer, self._handing = self._consumer, None, None
+        reading, self._reading, self._handing = self._reading, None, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
+        consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()
 
@@ -126,8 +132,12 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         """Commit the batch before, then wait for the next that is not empty. Raises BrokerUnavailable."""
         while True:
             await self.commit()
-            batch = await self._read()
-            self._handing = batch
+            if self._reading is None:
+                self._reading = asyncio.create_task(self._read())
+            # A caller that stops waiting loses nothing: what was taken from Kafka meanwhile is the next caller's batch.
+            await asyncio.wait([self._reading])
+            reading, self._reading = self._reading, None
+            self._handing = batch = reading.result()
             if batch.placed:
                 return batch
 
@@ -153,7 +163,9 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Nothing of a partition is read before its place is known."""
-        consumer = self._connected()
+        consumer = self._consumer
+        if consumer is None:
+            return  # leaving
         # No await before this loop has ended: the fetcher must not see a partition without a place.
         for at in assigned:
             consumer.pause(at)

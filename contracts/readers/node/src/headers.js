@@ -18,6 +18,13 @@ function u32(number) {
   return out;
 }
 
+/** [name, Buffer] pairs of a Kafka client's header object, where a name that stands twice has a list of values. */
+export function headerPairs(headers) {
+  return Object.entries(headers ?? {}).flatMap(([name, value]) =>
+    (Array.isArray(value) ? value : [value]).map((one) => [name, Buffer.from(one ?? '')]),
+  );
+}
+
 /** A Map by name. Throws `tampered` if a name stands twice: readers might take either. */
 export function index(headers) {
   const found = new Map(headers);

@@ -2,6 +2,7 @@
 
 export { KnownErasures } from './erasures.js';
 export { ReadError } from './errors.js';
+export { headerPairs } from './headers.js';
 export { Keyring, keyFolder } from './keys.js';
 export { EventOpener } from './open.js';
 export { pinned } from './signers.js';
