@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from contracts import headers as h
 from contracts import topics
 from contracts.subject_erased import announcement
-from contracts.vectors.cast import ACME, OTHER, OTHER_TOPIC, SIGNERS, T0_S, Cast
+from contracts.vectors.cast import ACME, OTHER, OTHER_TOPIC, SIGNERS, T0_S, TOPIC, Cast, fixed
 from contracts.vectors.records import (
     DATA,
     RECORD_MS,
@@ -43,6 +45,7 @@ def wrong(cast: Cast) -> Iterator[Case]:
     yield from _values(plain)
     yield from _epochs(cast, plain)
     yield from _headers(cast, plain)
+    yield from _resealed(cast, key, headers)
     yield from _signers(cast, key, headers)
     yield from _facts(plain)
     yield from _shapes(cast, key, headers)
@@ -137,6 +140,21 @@ def _headers(cast: Cast, plain: Case) -> Iterator[Case]:
     )
 
 
+def _resealed(cast: Cast, key: bytes, headers: Headers) -> Iterator[Case]:
+    """By somebody who opened the epoch, and so has its key: only the signed statement stands against it."""
+    plain = sealed("a message", cast.router, key, headers, reads=TAMPERED)
+
+    def again(name: str, prefix: bytes, topic: str) -> Case:
+        nonce = fixed(f"nonce {name}", 12)
+        aad = prefix + h.sealed_digest(topic, headers)
+        value = prefix + nonce + AESGCM(cast.router.epoch_key).encrypt(nonce, DATA, aad)
+        return replace(plain, name=name, value=value, topic=topic)
+
+    prefix = plain.value[:24]
+    yield again("sealed anew for another topic", prefix, OTHER_TOPIC)
+    yield again("sealed anew under another key id", prefix[:4] + b"\x00\x01\x02\x03" + prefix[8:], TOPIC)
+
+
 def _signers(cast: Cast, key: bytes, headers: Headers) -> Iterator[Case]:
     yield sealed("signed by nobody we know", cast.mallory, key, headers, reads=TAMPERED)
     yield sealed("signed by a process that may not seal here", cast.ingest, key, headers, reads=TAMPERED)
@@ -197,6 +215,8 @@ def _shapes(cast: Cast, key: bytes, headers: Headers) -> Iterator[Case]:
     ):
         without = [pair for pair in headers if pair[0] != name]
         yield sealed(f"sealed without {name}", cast.router, key, without, reads=VIOLATION)
+    crowd = event_headers(persons=[fixed(f"person {number}", 16) for number in range(65)])
+    yield sealed("sealed with 65 persons", cast.router, *crowd, reads=VIOLATION)
     yield sealed("data that is not JSON", cast.router, key, headers, DATA[:-1], VIOLATION)
     shape = sealed(
         "data of another shape than its type's", cast.router, key, headers, b'{"message":1}', VIOLATION
