@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.events.registry import EVENT_TYPES, EventType
-from contracts.generate.breaking import all_changes
+from contracts.generate.breaking import Change, all_changes
 from contracts.generate.files import schemas
 from contracts.generate.history import schemas_at, schemas_here
 from contracts.generate.schemas import Schema, resolve
@@ -165,8 +165,18 @@ def _diff(revision: str, *, as_json: bool) -> int:
     ):
         if changes:
             print(title)
-            for change in changes:
-                print(f"  {change}")
+            for line in _grouped(changes):
+                print(textwrap.fill(line, _COLUMNS, initial_indent="  ", subsequent_indent="      "))
     if not found:
         print("Nothing changed for those who read the events.")
     return int(bool(breaking))
+
+
+def _grouped(changes: list[Change]) -> Iterator[str]:
+    """A line for each difference, with every type that has it: types share their shapes."""
+    types: dict[tuple[str, str], list[str]] = {}
+    for change in changes:
+        name, path = ".".join(change.where.split(".")[:2]), ".".join(change.where.split(".")[2:])
+        types.setdefault((path, change.what), []).append(name)
+    for (path, what), names in types.items():
+        yield f"{path + ' ' if path else ''}{what}: {', '.join(names)}"

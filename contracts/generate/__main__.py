@@ -10,7 +10,7 @@ from contracts.errors import InvalidSettings
 from contracts.events.registry import EVENT_TYPES
 from contracts.generate.breaking import all_changes
 from contracts.generate.files import generated, schemas
-from contracts.generate.history import ROOT, SCHEMAS, is_known, schemas_at, schemas_here
+from contracts.generate.history import ROOT, SCHEMAS, revisions_with_readers, schemas_at, schemas_here
 
 
 def write(root: Path) -> int:
@@ -59,16 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--base",
         action="append",
         metavar="REV",
-        help="revisions that readers may have: HEAD and its parent unless given",
+        help="revisions that readers may have: releases, HEAD and its parent unless given",
     )
     options = parser.parse_args(arguments)
     if not options.check:
         print(f"{write(ROOT)} files written")
         return 0
     problems = [f"{line}; run `make docs`" for line in stale(ROOT)]
-    bases = [base for base in options.base or () if base] or [
-        base for base in ("HEAD", "HEAD^") if is_known(base)
-    ]
+    bases = options.base or revisions_with_readers()
     try:
         problems += [f"{line}; raise the type's version" for line in breaks(ROOT, bases)]
     except InvalidSettings as exc:

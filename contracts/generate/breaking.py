@@ -27,6 +27,10 @@ _DECLARED: Final = {
     "x-retention": "retention class",
     "x-scope": "consent scope",
     "x-opens-generation": "opening of a new generation",
+    "x-subject": "person",
+    "x-conversation": "conversation",
+    "x-directions": "direction",
+    "x-occurred-at": "time",
 }
 
 
@@ -52,7 +56,7 @@ def changes(old: Schema, new: Schema, where: str = "data") -> list[Change]:
     found = [
         Change(where, f"{word} was {_text(old.get(name))}, is now {_text(new.get(name))}")
         for name, word in _DECLARED.items()
-        if old.get(name) != new.get(name)
+        if name in old and old[name] != new.get(name)
     ]
     return [*found, *_Comparison(old, new).values(old, new, where, frozenset())]
 

@@ -18,6 +18,8 @@ from contracts.generate.schemas import Schema
 ROOT: Final = Path(__file__).resolve().parents[2]
 """The repository."""
 SCHEMAS: Final = "contracts/schemas"
+RELEASES_KEPT: Final = 20
+"""How many releases back a change must not break."""
 EXAMPLES: Final = "contracts/examples"
 
 
@@ -45,7 +47,7 @@ def examples_here(root: Path = ROOT) -> dict[tuple[str, int], dict[str, str]]:
 
 def schemas_at(revision: str, root: Path = ROOT) -> dict[tuple[str, int], Schema]:
     """Every schema file at a revision; empty if there were none. Raises InvalidSettings if git knows no such revision."""
-    known = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    known = _commit(root, revision)
     if known is None:
         raise InvalidSettings("git knows no such revision here")
     archive = _git(root, "archive", "--format=tar", known.decode().strip(), SCHEMAS)
@@ -61,12 +63,17 @@ def schemas_at(revision: str, root: Path = ROOT) -> dict[tuple[str, int], Schema
     return found
 
 
-def is_known(revision: str, root: Path = ROOT) -> bool:
-    """Whether git has this commit (a shallow clone may not)."""
-    return (
-        _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        is not None
-    )
+def revisions_with_readers(root: Path = ROOT) -> list[str]:
+    """What somebody may have installed: the latest releases (tags `v…`), and HEAD and its parent, as far as git has them."""
+    tags = _git(root, "tag", "--list", "v*", "--sort=-creatordate") or b""
+    return [
+        *tags.decode().split()[:RELEASES_KEPT],
+        *(name for name in ("HEAD", "HEAD^") if _commit(root, name) is not None),
+    ]
+
+
+def _commit(root: Path, revision: str) -> bytes | None:
+    return _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -45,6 +45,11 @@ def event_schema(kind: EventType) -> Schema:
         "x-retention": str(kind.retention),
         "x-scope": str(kind.scope),
         "x-opens-generation": kind.opens_generation,
+        "x-source": kind.source,
+        "x-subject": str(kind.subject),
+        "x-conversation": kind.conversation,
+        "x-directions": list(kind.directions),
+        "x-occurred-at": str(kind.occurred_at),
         **{name: value for name, value in made.items() if name != "title"},
     }
     if definitions is not None:

@@ -18,7 +18,7 @@ from contracts.generate import header_table
 from contracts.generate.__main__ import breaks, stale
 from contracts.generate.asyncapi import topic_specs
 from contracts.generate.files import ASYNCAPI, REFERENCE, REGISTERS, generated, schemas
-from contracts.generate.history import EXAMPLES, ROOT, schemas_here
+from contracts.generate.history import EXAMPLES, ROOT, revisions_with_readers, schemas_here
 from contracts.generate.records import RECORDS
 from router.split.delivery import split
 from router.split.item import Item, data_json
@@ -62,7 +62,15 @@ def test_a_change_that_breaks_readers_since_a_revision_is_found(tmp_path: Path) 
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "what readers have")
-    assert breaks(tmp_path, ["HEAD"]) == ["message.received.mood: is gone"]
+    git("tag", "v0.1")
+    git("commit", "-q", "-m", "later", "--allow-empty")
+    git("commit", "-q", "-m", "later still", "--allow-empty")
+    assert revisions_with_readers(tmp_path) == ["v0.1", "HEAD", "HEAD^"]
+    assert breaks(tmp_path, ["v0.1"]) == ["message.received.mood: is gone"]
+
+
+def test_nothing_that_readers_may_have_is_broken() -> None:
+    assert breaks(ROOT, revisions_with_readers()) == []
 
 
 @pytest.mark.parametrize("key", COMMITTED, ids=lambda key: f"{key[0]}-{key[1]}")
