@@ -123,7 +123,7 @@ $(NODE_READER): contracts/readers/node/package.json contracts/readers/node/packa
 readers: $(INSTALLED) $(NODE_READER) ## The readers in Python, Node and (where there is one) Go against the published vectors
 	$(PYTEST) -q tests/contract/test_vectors.py tests/contract/test_reader.py
 	npm test --prefix contracts/readers/node
-	if command -v go > /dev/null; then cd contracts/readers/go && go vet ./... && go test ./...; fi
+	if command -v go > /dev/null; then cd contracts/readers/go && go vet ./... && go test -count=1 ./...; fi
 
 .PHONY: contracts-wheel
 contracts-wheel: $(INSTALLED) ## dist/: the contracts as a wheel of their own, installed alone and tried
