@@ -1,9 +1,11 @@
 """Lanes when their owner, their database or their topic goes back in time: no row twice, no row lost, no gap in silence."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import asyncpg
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -32,7 +34,32 @@ def position(world: World, tenant: Tenant) -> int:
     return int(found[0][0]) if found else 0
 
 
-def test_a_suspended_store_that_wakes_after_its_lane_moved_writes_nothing(
+@contextmanager
+def lane_withheld(world: World, tenant: Tenant) -> Iterator[None]:
+    """While this lasts no store gets at the tenant's lane: what it fetches waits in its queue."""
+    withheld, release = threading.Event(), threading.Event()
+
+    async def hold() -> None:
+        connection = await asyncpg.connect(world.stack.dsn(world.service.database))
+        try:
+            async with connection.transaction():
+                await connection.execute(f"LOCK TABLE {tenant.schema}.lane IN ACCESS EXCLUSIVE MODE")
+                withheld.set()
+                await asyncio.to_thread(release.wait)
+        finally:
+            await connection.close()
+
+    holder = threading.Thread(target=lambda: asyncio.run(hold()))
+    holder.start()
+    try:
+        assert withheld.wait(10)
+        yield
+    finally:
+        release.set()
+        holder.join()
+
+
+def test_a_suspended_store_that_wakes_with_a_full_queue_after_its_lane_moved_writes_nothing(
     running: World, tenant: Tenant, load: Load
 ) -> None:
     before = running.row_count(tenant)
@@ -40,8 +67,12 @@ def test_a_suspended_store_that_wakes_after_its_lane_moved_writes_nothing(
     try:
         with load:
             load.await_promised(60, 10)
-            running.pause("store")
-            load.await_promised(60, 10)
+            with lane_withheld(running, tenant):
+                load.await_promised(60, 10)
+                running.pause("store")
+                # Its sessions end at once, as they would by their own timeout of 30 s; its queue is still full.
+                ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mk_store'"
+                running.sql(ended, database="postgres")
             second.start()
             running.wait_until(
                 lambda: running.row_count(tenant) >= before + 100,
@@ -55,6 +86,7 @@ def test_a_suspended_store_that_wakes_after_its_lane_moved_writes_nothing(
         running.wait_balanced()
         assert running.row_count(tenant) == expected
         assert running.outcomes(tenant)["stored"] == expected
+        assert "duplicate" not in running.outcomes(tenant)
         assert second.is_running()
     finally:
         second.stop()
