@@ -164,7 +164,7 @@ def _event(kind: EventType, schema: Schema, examples: Mapping[str, str]) -> str:
 
 def _records(schemas: Schemas) -> str:
     return "\n".join(
-        f'<article id="{record.name}"><h4>{_code(record.name)}</h4>'
+        f'<article id="{record.name}"><h3>{_code(record.name)}</h3>'
         f"<p>{_prose(schemas[record.name, record.version]['description'])}</p>"
         f"<dl><dt>topic</dt><dd>{_code(record.topic)}</dd><dt>key</dt><dd>{_prose(record.key)}</dd>"
         f"<dt>value</dt><dd>{'sealed' if record.sealed else 'plain'} JSON</dd></dl>"
@@ -185,7 +185,7 @@ def _shapes(schemas: Schemas) -> dict[str, tuple[Schema, Schema]]:
 
 def _shape_list(shapes: Mapping[str, tuple[Schema, Schema]]) -> str:
     return "\n".join(
-        f'<article id="shape-{name}"><h4>{_code(name)}</h4><p>{_prose(shape.get("description", ""))}</p>'
+        f'<article id="shape-{name}"><h3>{_code(name)}</h3><p>{_prose(shape.get("description", ""))}</p>'
         + (_fields(name, root, shape) if "properties" in shape else f"<p>{_words(root, shape)}</p>")
         + "</article>"
         for name, (root, shape) in shapes.items()
@@ -244,7 +244,7 @@ def _table(caption: str, names: Sequence[str], rows: Iterable[Sequence[str]]) ->
         for row in rows
     )
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
+        f'<div class="wide" tabindex="0" role="group" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
         f"</caption><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 
