@@ -72,7 +72,8 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     @property
     def is_ready(self) -> bool:
         """True once the group has given out its partitions, or control has no slot to read yet."""
-        return self._consumer is not None and (self.is_joined or not self._topics)
+        has_slots = any(slot.state != "retired" for slot in self._view.slots.values())
+        return self._consumer is not None and (self.is_joined or not has_slots)
 
     async def run(self) -> None:
         """Poll until `is_stopping`. Raises nothing that Kafka's absence causes."""
@@ -118,6 +119,8 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if self._inquirer is None:
             raise BrokerUnavailable("not connected to Kafka")
         try:
+            # All topics at once: aiokafka would learn of them one by one, 100 ms each.
+            await self._inquirer._client.set_topics(self._topics | {lane.topic for lane in lanes})
             first = await self._inquirer.beginning_offsets(list(partitions.values()))
             end = await self._inquirer.end_offsets(list(partitions.values()))
         except (KafkaError, TimeoutError) as exc:

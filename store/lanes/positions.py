@@ -134,7 +134,9 @@ class Placing:
             for lane in due:
                 lane.retry_later(self._clock.monotonic())
             return
-        for lane in due:
+        for lane in sorted(due, key=lambda lane: lane.attempts):
+            if lane.attempts and self._wanted.is_set():
+                return  # a lane came that was never tried: those that failed before wait behind it
             if lane.stage is Stage.UNPLACED:
                 await self._attempt(lane, bounds[lane])
 

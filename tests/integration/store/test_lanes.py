@@ -61,7 +61,7 @@ async def test_a_tenant_connected_while_the_store_runs_has_rows_within_two_secon
     tenant, account = new_tenant(world_with_store)
     started = time.monotonic()
     await router.publish(tenant, account)
-    world_with_store.wait_rows(tenant, 1, 2)
+    world_with_store.wait_rows(tenant, 1, 5)
     assert time.monotonic() - started < 2
     assert world_with_store.log(_STORE).count("lanes.assigned") == assigned, "binding a slot rebalanced"
 
