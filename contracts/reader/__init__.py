@@ -1,7 +1,20 @@
 """Reads a tenant's events: what a downstream service imports, and all it needs.
 
 `EventOpener` and `open_event` turn a record's bytes and headers into a value, without Kafka. `TenantReader` consumes a
-tenant's topic and needs the extra `kafka` (aiokafka). Must never log, keep or print what was said, and never swallow
+tenant's topic and needs the extra `kafka` (aiokafka)::
+
+    keys, signers = KeyFolder(Path("keys")), pinned({"router": "…", "erasure": "…", "store": "…"})
+    opener = EventOpener(keys, signers, tenant=tenant)
+    async with TenantReader("kafka:9092", topic, "my-service", opener) as reader:
+        async for batch in reader:              # commits the batch before
+            for placed in batch.placed:
+                match placed.value:
+                    case Event(): ...           # `type`, `data`, `persons`, …
+                    case Erased(): ...          # nothing is left to read
+                    case SubjectErased(): ...   # forget these pseudonyms, and keep it for `KnownErasures`
+                    case Unavailable() | Refused() | Gap(): ...
+
+The layout of the bytes is in docs/wire-format.md. Must never log, keep or print what was said, and never swallow
 a record: each becomes one value.
 """
 

@@ -11,9 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from pydantic import ValidationError
-from pydantic_core import from_json
-
 from contracts import headers as h
 from contracts.errors import ContractViolation, KeyGone, KeyNotYetKnown, ReplayLimit, TamperedRecord
 from contracts.events.event import Event as EventData
@@ -22,6 +19,7 @@ from contracts.ids import time_ms_of
 from contracts.pseudonyms import PSEUDONYM_BYTES
 from contracts.reader.erasures import ErasedPeople, KnownErasures
 from contracts.reader.keys import PrivateHalves
+from contracts.reader.parse import parse
 from contracts.reader.readings import Direction, Erased, Event, Reading, Unavailable
 from contracts.sealing import KEY_KEPT_AFTER_S, EpochStatement, OpenedRecord, RecordOpener
 from contracts.signing import Right, SignerLookup
@@ -114,8 +112,8 @@ class EventOpener:
         if (kind, version) != (SUBJECT_ERASED, ERASED_VERSION):
             raise ContractViolation("an erasure of a version that this release cannot read")
         try:
-            erased = SubjectErased.model_validate_json(opened.plaintext)
-        except ValidationError as exc:
+            erased = SubjectErased.model_validate(parse(opened.plaintext))
+        except ValueError as exc:
             raise ContractViolation("an erasure cannot be read") from exc
         if erased.tenant != opened.statement.tenant or (key is not None and key != erased.request.bytes):
             raise TamperedRecord("the erasure is another tenant's or another request's")
@@ -200,10 +198,10 @@ def _data(kind: str, version: int, raw: bytes) -> EventData | None:
     """The type's model, or None if this release does not know it. Raises ContractViolation if it is not JSON or of another shape."""
     declared = EVENT_TYPES.get(kind)
     try:
+        value = parse(raw)
         if declared is None or declared.version != version:
-            from_json(raw)
             return None
-        data = declared.model.model_validate_json(raw)
+        data = declared.model.model_validate(value)
     except ValueError as exc:  # pydantic's ValidationError is one
         raise ContractViolation("an event's data is not of its type's shape") from exc
     if not isinstance(data, EventData):

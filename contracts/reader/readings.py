@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from pydantic_core import from_json
-
 from contracts.errors import ContractViolation
 from contracts.events.event import Event as EventData
+from contracts.reader.parse import parse
 from contracts.subject_erased import SubjectErased
 
 Direction = Literal["inbound", "outbound", "system"]
@@ -59,7 +58,7 @@ class Event:
 
     def json(self) -> Any:
         """The data as plain JSON values."""
-        return from_json(self.raw)
+        return parse(self.raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,7 @@ def good(cast: Cast) -> list[Case]:
         plain,
         sealed("undated, naming nobody, without a message id", cast.router, *undated, comment),
         sealed("a type of a later release", cast.router, *new_type, b'{"parcel":"\xc3\xa9"}'),
+        sealed("nested 240 levels deep", cast.router, key, headers, DATA.replace(b'"fragment":{', b'"fragment":{"deep":' + b"[" * 240 + b"]" * 240 + b",")),
         sealed("a version of a later release", cast.router, *later, b'{"anything":[1]}'),
         sealed(
             "a sealed header of a later release", cast.router, key, [*headers, ("mk_later", b"yes")]

@@ -217,6 +217,12 @@ def _shapes(cast: Cast, key: bytes, headers: Headers) -> Iterator[Case]:
         yield sealed(f"sealed without {name}", cast.router, key, without, reads=VIOLATION)
     crowd = event_headers(persons=[fixed(f"person {number}", 16) for number in range(65)])
     yield sealed("sealed with 65 persons", cast.router, *crowd, reads=VIOLATION)
+    for name, data in {
+        "data with NaN": DATA.replace(b'"Ol', b'NaN,"was":"Ol', 1),
+        "data that is not UTF-8": DATA.replace(b"Ol\xc3\xa1", b"Ol\xe1"),
+        "no data": b"",
+    }.items():
+        yield sealed(name, cast.router, key, headers, data, VIOLATION)
     yield sealed("data that is not JSON", cast.router, key, headers, DATA[:-1], VIOLATION)
     shape = sealed(
         "data of another shape than its type's", cast.router, key, headers, b'{"message":1}', VIOLATION
