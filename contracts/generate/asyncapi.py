@@ -68,7 +68,11 @@ def document(types: Mapping[str, EventType]) -> Document:
         },
         "components": {
             "messages": {name: message for name, (_, message) in messages.items()},
-            "schemas": {"event_headers": _headers((*header_table.EVENT, *header_table.EPOCH))},
+            "schemas": {
+                "event_headers": _headers(
+                    (*header_table.EVENT, *header_table.EPOCH, *_optional(header_table.ADDED))
+                )
+            },
         },
     }
 
@@ -109,7 +113,7 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
             topics.RAW,
             _message(
                 "One to many verified deliveries, compressed with zstd and sealed for the router.",
-                (*header_table.RAW, *header_table.EPOCH),
+                (*header_table.RAW, *header_table.EPOCH, *_optional(header_table.ADDED)),
                 _BYTES,
                 content_type="application/octet-stream",
             ),
@@ -125,8 +129,8 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
             _message(
                 f"{what} as it was sealed, with signed facts of what is bad and why.",
                 (
-                    *(Header(one.name, one.meaning, one.pattern, always=False) for one in covered),
-                    *(Header(one.name, one.meaning, one.pattern, always=False) for one in header_table.EPOCH),
+                    *_optional(covered),
+                    *_optional(header_table.EPOCH),
                     *header_table.ADDED,
                 ),
                 _BYTES,
@@ -210,6 +214,11 @@ def _headers(headers: Sequence[Header]) -> Document:
         "properties": {header.name: _header(header) for header in headers},
         "required": [header.name for header in headers if header.always],
     }
+
+
+def _optional(headers: Sequence[Header]) -> tuple[Header, ...]:
+    """The same where they may be missing: what was set aside may be damaged, and only what was put back has facts."""
+    return tuple(Header(one.name, one.meaning, one.pattern, always=False) for one in headers)
 
 
 def _header(header: Header) -> Document:
