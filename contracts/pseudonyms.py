@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field
 from enum import Enum
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 PSEUDONYM_BYTES: Final = 16
 _U16: Final = Struct(">H")
@@ -32,17 +31,22 @@ class Domain(Enum):
     GROUP = b"g"
     ACCOUNT = b"t"
 
+    # Members are the only ones of their kind, so identity will do; Enum's own hash is computed in Python each time.
+    __hash__ = object.__hash__
+
 
 ALIAS_ORDER: Final = (Domain.BSUID, Domain.PARENT_BSUID, Domain.PHONE, Domain.PSID, Domain.IGSID)
 """A row goes to the subject of the first alias in this order (PRIVACY.md section 3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(NamedTuple):
     """One identifier of a person, normalised, in its namespace. Personal data: never printed."""
 
     domain: Domain
-    value: str = field(repr=False)
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Alias({self.domain.name})"
 
 
 def pseudonym(key: bytes, domain: Domain, value: str) -> bytes:

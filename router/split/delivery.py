@@ -32,6 +32,8 @@ _ACCOUNT_KINDS: Final = {
 }
 _LISTS: Final = ("messaging", "standby", "changes")
 _HEAD: Final = ("id", "uid", "time")
+_DELIVERY: Final = ("object", "entry")
+_ENTRY: Final = frozenset({*_LISTS, *_HEAD})
 
 
 def split(body: bytes) -> list[Item | BadItem]:
@@ -74,9 +76,11 @@ def _around(parts: Parts, delivery: Json, *, single: bool) -> dict[str, Any]:
 
     A list or object could be about any of several accounts, so no account gets it: it is set aside.
     """
-    around = {}
+    around: dict[str, Any] = {}
+    if len(delivery) == len(_DELIVERY):  # As nearly always: nothing stands beside them.
+        return around
     for position, (name, value) in enumerate(delivery.items()):
-        if name in ("object", "entry"):
+        if name in _DELIVERY:
             continue
         if single or not isinstance(value, (list, dict)):
             around[name] = value
@@ -91,20 +95,16 @@ def _split_entry(
     identifier = as_id(raw.get("id"))
     if provider_object in ("permissions", "user"):
         identifier = as_id(raw.get("uid")) or identifier
-    head = {name: raw[name] for name in _HEAD if name in raw}
+    head: dict[str, Any] = {}
+    for name in _HEAD:
+        if name in raw:
+            head[name] = raw[name]
     entry = Entry(
         provider_object, identifier, raw.get("time"), head, word, {"delivery": around} if around else {}
     )
     account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
     begun_with = len(parts.found)
-    extra = []
-    for position, (name, value) in enumerate(raw.items()):
-        if name in head or name in _LISTS:
-            continue
-        if isinstance(value, (list, dict)):
-            extra.append((f"{path}.{step(name, position)}", name, value))
-        else:
-            entry.leave_over("entry", name, value)
+    extra = [] if raw.keys() <= _ENTRY else _extra(entry, path, raw)
     for name in _LISTS:
         if name not in raw:
             continue
@@ -124,6 +124,19 @@ def _split_entry(
         parts.add(where, account, _unknown_part, entry, where, name, value, account)
     if entry.left_over or len(parts.found) == begun_with:  # Nothing was there to carry it.
         parts.bad(path, account)
+
+
+def _extra(entry: Entry, path: str, raw: Json) -> list[tuple[str, str, object]]:
+    """Lists and objects of an entry that nobody knows, with their place; scalars go with the next item."""
+    extra: list[tuple[str, str, object]] = []
+    for position, (name, value) in enumerate(raw.items()):
+        if name in _ENTRY:
+            continue
+        if isinstance(value, (list, dict)):
+            extra.append((f"{path}.{step(name, position)}", name, value))
+        else:
+            entry.leave_over("entry", name, value)
+    return extra
 
 
 def _item(entry: Entry, channel: str, path: str, raw: Json, account: AccountKey | None) -> Item:

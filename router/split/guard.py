@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Concatenate, Final, ParamSpec
+from typing import Final, TypeVarTuple, Unpack
 
 from contracts.errors import ContractViolation
 from router.split.item import AccountKey, BadItem, Item
@@ -17,7 +17,7 @@ DEEPEST: Final = 200
 
 _OURS: Final = ("router.", "contracts.")
 
-Arguments = ParamSpec("Arguments")
+Arguments = TypeVarTuple("Arguments")
 
 
 @dataclass(slots=True)
@@ -36,13 +36,12 @@ class Parts:
         self,
         path: str,
         account: AccountKey | None,
-        build: Callable[Arguments, Item],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
+        build: Callable[[Unpack[Arguments]], Item],
+        *args: *Arguments,
     ) -> None:
         """Build one item; an exception becomes a bad item with type and frames only."""
         try:
-            item = build(*args, **kwargs)
+            item = build(*args)
         except Exception as exc:
             self.found.append(_failed(path, account, exc))
             return
@@ -55,13 +54,12 @@ class Parts:
         self,
         path: str,
         account: AccountKey | None,
-        visit: Callable[Concatenate[Parts, Arguments], None],
-        *args: Arguments.args,
-        **kwargs: Arguments.kwargs,
+        visit: Callable[[Parts, Unpack[Arguments]], None],
+        *args: *Arguments,
     ) -> None:
         """Let `visit` add the parts inside `path`; an exception in it sets the rest of that part aside."""
         try:
-            visit(self, *args, **kwargs)
+            visit(self, *args)
         except Exception as exc:
             self.found.append(_failed(path, account, exc))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from contracts.pseudonyms import Alias, Domain, phone_forms
 from router.split.reading import NOTHING, Json, as_id, as_object, as_text
@@ -18,7 +18,8 @@ _BSUID: Final = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 _PARENT_BSUID: Final = re.compile(r"[A-Z]{2}\.ENT\.[A-Za-z0-9]{1,128}")
 _PHONE: Final = re.compile(r"\+?[0-9 ()./-]*[0-9][0-9 ()./-]*")
 _GROUP_SUFFIX: Final = "@g.us"
-_BRAZIL: Final = "55"
+_NAMES: Final = ("name", "username")
+NUMBERS_KEPT: Final = 4_096
 
 _BY_BSUID: Final = Domain.BSUID
 _BY_PARENT: Final = Domain.PARENT_BSUID
@@ -26,13 +27,15 @@ _BY_PHONE: Final = Domain.PHONE
 _PERSONAL_DOMAINS: Final = {Domain.PSID: "psid", Domain.IGSID: "igsid"}
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """The one person of an item; without aliases, nobody."""
 
     aliases: tuple[Alias, ...] = ()
-    conversation: str | None = field(default=None, repr=False)
-    data: dict[str, str] | None = field(default=None, repr=False)
+    conversation: str | None = None
+    data: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return "Person()"
 
 
 NOBODY: Final = Person()
@@ -68,6 +71,9 @@ class Identifiers:
 
     def add(self, value: object, *, parent: bool = False) -> None:
         """Take an id by its shape. What has no known shape is kept as it is, so that erasing by it still finds it."""
+        if isinstance(value, str) and value.isdigit() and value.isascii():
+            self._add_phone(value)
+            return
         identifier = as_id(value)
         if identifier is None:
             return
@@ -103,15 +109,13 @@ class Identifiers:
 
     def within(self, other: Identifiers) -> bool:
         """Whether the other has all of these."""
-        for mine, theirs in (
-            (self.bsuids, other.bsuids),
-            (self.parents, other.parents),
-            (self.phones, other.phones),
-        ):
-            for identifier in mine:
-                if identifier not in theirs:
-                    return False
-        return True
+        for phone in self.phones:
+            if phone not in other.phones:
+                return False
+        for bsuid in self.bsuids:
+            if bsuid not in other.bsuids:
+                return False
+        return not self.parents or set(self.parents) <= set(other.parents)
 
     def contradicts(self, other: Identifiers) -> bool:
         """Whether both name a BSUID and share none: then they are two people."""
@@ -132,11 +136,12 @@ class Identifiers:
         if self.phones:
             data["phone"] = self.phones[0]
             for phone in self.phones:
-                aliases += [Alias(_BY_PHONE, form) for form in _forms(phone)]
-        for name in ("name", "username"):
-            text = as_text(profile.get(name))
-            if text:
-                data[name] = text
+                aliases += _phone_aliases(phone)
+        for name in _NAMES:
+            if name in profile:
+                text = profile[name]
+                if text and isinstance(text, str):
+                    data[name] = text
         leading = self.bsuids or self.phones or self.parents
         return Person(tuple(aliases), leading[0], data)
 
@@ -152,10 +157,15 @@ def canonical_phone(value: str) -> str | None:
     return forms[0] if forms else None
 
 
+@lru_cache(maxsize=NUMBERS_KEPT)
 def _forms(value: str) -> tuple[str, ...]:
-    # Only Brazilian numbers have two forms: the others are spared the search for them.
-    plain = value.isascii() and value.isdigit() and not value.startswith(_BRAZIL)
-    return (value,) if plain else phone_forms(value)
+    """Asked for several times a message (sender, contact, own number), and people write more than once."""
+    return phone_forms(value)
+
+
+@lru_cache(maxsize=NUMBERS_KEPT)
+def _phone_aliases(phone: str) -> tuple[Alias, ...]:
+    return tuple(Alias(_BY_PHONE, form) for form in _forms(phone))
 
 
 def _append(identifiers: list[str], identifier: str) -> None:
@@ -179,12 +189,22 @@ class Contacts:
         self._taken: set[int] = set()
         self._by_key: dict[str, int] = {}  # Kinds of ids cannot collide: only phones are digits.
         for place, (_, ids) in enumerate(self.entries):
-            for keys in (ids.bsuids, ids.parents, ids.phones):
-                for key in keys:
-                    self._by_key[key] = place
+            for key in ids.phones:
+                self._by_key[key] = place
+            for key in ids.bsuids:
+                self._by_key[key] = place
+            for key in ids.parents:
+                self._by_key[key] = place
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether every contact belongs to an item."""
+        return len(self._taken) == len(self.entries)
 
     def complete(self, ids: Identifiers) -> tuple[Person, list[Json]]:
         """The person with what the contacts add, and the contacts that are theirs."""
+        if not self.entries:
+            return ids.person(), []
         places = self._matching(ids)
         if not places:
             return ids.person(), []
@@ -199,7 +219,7 @@ class Contacts:
 
     def _matching(self, ids: Identifiers) -> list[int]:
         places: list[int] = []
-        for keys in (ids.bsuids, ids.phones, ids.parents):
+        for keys in (ids.phones, ids.bsuids, ids.parents):
             for key in keys:
                 place = self._by_key.get(key)
                 if place is not None and place not in places:

@@ -50,29 +50,32 @@ def names_account(raw: Json) -> str | None:
 
 def messaging_item(place: Place, raw: Json, own: str | None) -> Item:
     """One item. `raw`: the object with `sender` and `recipient`; `own`: the account's id."""
-    for kind, build in _KINDS:
-        part = raw.get(kind)
+    person, direction = parties = _parties(place, raw, own)
+    for kind in kinds_in(raw):
+        part = raw[kind]
         if isinstance(part, dict):
-            item = build(place, raw, part, _parties(place, raw, own))
+            build = _KINDS.get(kind)
+            if build is None:
+                return notice_item(place, raw, kind, part, person, direction)
+            item = build(place, raw, part, parties)
             if item is not None:
                 return item
-    person, direction = _parties(place, raw, own)
-    for kind in KINDS:
-        part = raw.get(kind)
-        if isinstance(part, dict):
-            return notice_item(place, raw, kind, part, person, direction)
     return unknown(place, person=person, direction=direction, occurred_at_ms=time_ms(raw.get("timestamp")))
 
 
+def kinds_in(raw: Json) -> tuple[str, ...]:
+    """The keys that say what kind of item it is, the most telling first."""
+    if len(raw) == len(_PARTIES) + 1 and raw.keys() > _PARTIES:  # As nearly always: one kind beside them.
+        for name in raw:
+            if name in _ORDER:
+                return (name,)
+    return tuple(name for name in _ORDER if name in raw)
+
+
 def field_of(raw: Json) -> str:
-    """The key that says what kind of item it is; empty if there is none."""
-    for kind, _ in _KINDS:
-        if kind in raw:
-            return kind
-    for kind in KINDS:
-        if kind in raw:
-            return kind
-    return next((name for name in raw if name not in _PARTIES), "")
+    """What an item is called where nothing else names it: its kind, else the first key that is no party; or empty."""
+    kinds = kinds_in(raw)
+    return kinds[0] if kinds else next((name for name in raw if name not in _PARTIES), "")
 
 
 def _parties(place: Place, raw: Json, own: str | None) -> tuple[Person, Direction]:
@@ -267,11 +270,13 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-_KINDS: Final[tuple[tuple[str, Callable[[Place, Json, Json, Parties], Item | None]], ...]] = (
-    ("message", _message),
-    ("message_edit", _edit),
-    ("reaction", _reaction),
-    ("read", _receipt("message.read")),
-    ("delivery", _receipt("message.delivered")),
-    ("postback", _postback),
-)
+_KINDS: Final[dict[str, Callable[[Place, Json, Json, Parties], Item | None]]] = {
+    "message": _message,
+    "message_edit": _edit,
+    "reaction": _reaction,
+    "read": _receipt("message.read"),
+    "delivery": _receipt("message.delivered"),
+    "postback": _postback,
+}
+_ORDER: Final = dict.fromkeys((*_KINDS, *KINDS))
+"""All kinds, the most telling first."""

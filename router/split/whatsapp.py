@@ -5,12 +5,14 @@ Account-level fields have none of those lists: there the change is the item.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from contracts.control import IdKind
 from router.split.compose import Entry, Place, account_data, unknown
 from router.split.guard import Parts
-from router.split.identity import Contacts, canonical_phone
+from router.split.identity import NUMBERS_KEPT, Contacts, canonical_phone
 from router.split.item import AccountKey, Item
 from router.split.reading import Json, as_id, as_list, as_object, as_text, step
 from router.split.whatsapp_account import account_field
@@ -22,6 +24,7 @@ from router.split.whatsapp_person import notice, spare_contact
 from router.split.whatsapp_value import ValueContext
 
 _HEAD: Final = ("messaging_product", "metadata")
+_CHANGE: Final = ("field", "value")
 _ABOUT_ONE: Final = frozenset(
     {"messages", "message_echoes", "statuses", "calls", "user_id_update", "user_preferences"}
 )
@@ -36,25 +39,22 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
     field = as_text(change.get("field")) or ""
     value = change.get("value")
     if not isinstance(value, dict) or _KNOWN.isdisjoint(value):
-        account = _account(entry, field, as_object(value))
+        account, _ = _account(entry, field, as_object(value))
         parts.add(path, account, _whole, entry, path, field, change, account)
         return
-    account = _account(entry, field, value)
+    account, data = _account(entry, field, value)
     head: dict[str, Any] = {}
     lists: dict[str, Any] = {}
-    unread: list[tuple[str, str, object]] = []
-    for position, (name, inner) in enumerate(value.items()):
+    for name, inner in value.items():
         if name in _KNOWN:
             lists[name] = inner
         elif name in _HEAD:
             head[name] = inner
-        else:
-            _leave_over(entry, unread, "value", f"{path}.value.{step(name, position)}", name, inner)
-    for position, (name, inner) in enumerate(change.items()):
-        if name != "value" and not (name == "field" and isinstance(inner, str)):
-            _leave_over(entry, unread, "change", f"{path}.{step(name, position)}", name, inner)
+    unread: list[tuple[str, str, object]] = []
+    if len(lists) + len(head) < len(value) or len(change) > len(_CHANGE) or field == "":
+        _leave_over_all(entry, unread, path, change, value)
     contacts = lists.pop(_CONTACTS, [])
-    context = _context(entry, path, field, account, head, lists, contacts)
+    context = _context(entry, path, field, account, data, head, lists, contacts)
     begun_with = len(parts.found)
     for name, elements in lists.items():
         _collection(parts, context, name, elements)
@@ -66,18 +66,38 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
         parts.add(path, account, _whole, entry, path, field, change, account)
 
 
-def _account(entry: Entry, field: str, value: Json) -> AccountKey | None:
+def _leave_over_all(
+    entry: Entry, unread: list[tuple[str, str, object]], path: str, change: Json, value: Json
+) -> None:
+    """All that the value and the change hold beside what is known."""
+    for position, (name, inner) in enumerate(value.items()):
+        if name not in _KNOWN and name not in _HEAD:
+            _leave_over(entry, unread, "value", f"{path}.value.{step(name, position)}", name, inner)
+    for position, (name, inner) in enumerate(change.items()):
+        if name != "value" and not (name == "field" and isinstance(inner, str)):
+            _leave_over(entry, unread, "change", f"{path}.{step(name, position)}", name, inner)
+
+
+def _account(entry: Entry, field: str, value: Json) -> tuple[AccountKey | None, Json | None]:
     """The phone number where there is one, bound to the WABA that the entry names; else the WABA. META.md section 5.2.
 
     Where `account_update` has a `waba_info`, that is the WABA it is about: the entry's id is then the partner's.
     """
     number = as_id(as_object(value.get("metadata")).get("phone_number_id"))
     if number is not None:
-        return AccountKey(IdKind.PHONE_NUMBER, number, entry.id)
+        return _number(number, entry.id)
     waba = entry.id
     if field == "account_update":
         waba = as_id(as_object(value.get("waba_info")).get("waba_id")) or waba
-    return AccountKey(IdKind.WABA, waba) if waba is not None else None
+    account = AccountKey(IdKind.WABA, waba) if waba is not None else None
+    return account, account_data(account)
+
+
+@lru_cache(maxsize=NUMBERS_KEPT)
+def _number(number: str, waba: str | None) -> tuple[AccountKey, Json | None]:
+    """A number of a business, met again with every message of its."""
+    account = AccountKey(IdKind.PHONE_NUMBER, number, waba)
+    return account, account_data(account)
 
 
 def _context(
@@ -85,25 +105,36 @@ def _context(
     path: str,
     field: str,
     account: AccountKey | None,
+    data: Json | None,
     head: Json,
     lists: Json,
     contacts: object,
 ) -> ValueContext:
     shown = as_id(as_object(head.get("metadata")).get("display_phone_number"))
     own_phone = canonical_phone(shown) if shown is not None else None
-    filled = [(name, elements) for name, elements in lists.items() if elements]
-    alone = len(filled) == 1 and filled[0][0] in _ABOUT_ONE and len(as_list(filled[0][1])) == 1
-    known = [contact for contact in as_list(contacts) if isinstance(contact, dict)]
+    known: Sequence[Json] = ()
+    if contacts:
+        known = [contact for contact in as_list(contacts) if isinstance(contact, dict)]
+    alone = len(known) == 1 and _is_one(lists)
     return ValueContext(
         entry,
         path,
         field,
         account,
-        account_data(account),
+        data,
         head,
         own_phone,
         Contacts(known, own_phone, sole_item=alone),
     )
+
+
+def _is_one(lists: Json) -> bool:
+    """Whether the lists hold one element altogether, and that is about one person."""
+    found = 0
+    for name, elements in lists.items():
+        if elements:
+            found += len(elements) if name in _ABOUT_ONE and isinstance(elements, list) else 2
+    return found == 1
 
 
 def _leave_over(
@@ -121,33 +152,44 @@ def _collection(parts: Parts, context: ValueContext, name: str, elements: object
     if not isinstance(elements, list):
         parts.bad(path, context.account)
         return
+    build = _builder(context.field, name)
     for index, element in enumerate(elements):
         where = f"{path}[{index}]"
         if not isinstance(element, dict):
             parts.bad(where, context.account)
         elif name == "history":
             parts.walk(where, context.account, _history, context, where, element)
-        elif name == "groups" and len(people := participants_of(element)) > 1:
-            around = without_participants(element)
-            for key, member, person in people:
-                inside = f"{where}.{step(key, 0)}[{member}]"
-                parts.add(inside, context.account, participant, context, inside, around, key, person)
+        elif name == "groups":
+            _group(parts, context, where, element)
+        elif name == "statuses" and element.get("type") == "call":
+            parts.add(where, context.account, call, context, where, element, name)
         else:
-            parts.add(where, context.account, _element, context, name, where, element)
+            parts.add(where, context.account, build, context, where, element, name)
 
 
-def _element(context: ValueContext, name: str, path: str, raw: Json) -> Item:
+def _group(parts: Parts, context: ValueContext, path: str, group: Json) -> None:
+    people = participants_of(group)
+    if len(people) < 2:
+        parts.add(path, context.account, group_change, context, path, group)
+        return
+    around = without_participants(group)
+    for key, member, person in people:
+        inside = f"{path}.{step(key, 0)}[{member}]"
+        parts.add(inside, context.account, participant, context, inside, around, key, person)
+
+
+Builder = Callable[[ValueContext, str, Json, str], Item]
+
+
+def _builder(field: str, name: str) -> Builder:
+    """What makes an item of each element of a list."""
     if name in ("messages", "message_echoes"):
-        if context.field == "history":  # Late media of an import: META.md section 8.
-            return history_message(context, path, raw, name)
-        return chat_message(context, path, raw, name)
-    if name == "statuses" and context.field != "calls" and raw.get("type") != "call":
-        return chat_status(context, path, raw)
-    if name in ("calls", "statuses"):
-        return call(context, path, raw, name)
-    if name == "groups":
-        return group_change(context, path, raw)
-    return notice(context, path, raw, name)
+        return (
+            history_message if field == "history" else chat_message
+        )  # Late media of an import: META.md section 8.
+    if name == "statuses":
+        return call if field == "calls" else chat_status
+    return call if name == "calls" else notice
 
 
 def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> None:
@@ -198,6 +240,9 @@ def _head_of(outer: Json, inner: str, known: str) -> tuple[dict[str, Any], dict[
 
 
 def _spare_contacts(parts: Parts, context: ValueContext, contacts: object) -> None:
+    known = context.contacts
+    if known.all_taken and isinstance(contacts, list) and len(contacts) == len(known.entries):
+        return  # As nearly always.
     path = f"{context.path}.value.{_CONTACTS}"
     if not isinstance(contacts, list):
         parts.bad(path, context.account)

@@ -96,9 +96,9 @@ def _change(
     return "message.unsent", about, {"message_id": about}, (about or "", moment)
 
 
-def chat_status(context: ValueContext, path: str, raw: Json) -> Item:
+def chat_status(context: ValueContext, path: str, raw: Json, collection: str) -> Item:
     """One element of `statuses`. In a group the recipient is the group and the person is the participant."""
-    place = context.place(path, raw, "statuses")
+    place = context.place(path, raw, collection)
     recipient = as_id(raw.get("recipient_id"))
     is_group = raw.get("recipient_type") == "group" or (recipient or "").endswith(_GROUP_SUFFIX)
     person = context.person(status_ids(context, raw, is_group=is_group), place)
