@@ -248,7 +248,9 @@ def test_a_wrong_block_is_refused(case: Json) -> None:
 def _control(case: Json) -> control.ControlRecord:
     headers = [("by", case["by"].encode()), ("sig", bytes.fromhex(case["sig"]))]
     pinned = {"custodian": SIGNERS["custodian"]}
-    return control.decode(bytes.fromhex(case["key"]), bytes.fromhex(case["value"]), headers, pinned)
+    record = control.decode(bytes.fromhex(case["key"]), bytes.fromhex(case["value"]), headers, pinned)
+    assert record is not None
+    return record
 
 
 @pytest.mark.parametrize("case", each("control.json", "good"))
