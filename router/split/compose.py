@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from router.split.identity import NOBODY, Person
 from router.split.item import AccountKey, Direction, Item
 from router.split.reading import Json, as_word, content_hash
 
+ACCOUNTS_KEPT: Final = 4_096
 _PARTS: Final = {
     name: (kind.part, kind.part_model.__pydantic_validator__.validate_python)
     for name, kind in EVENT_TYPES.items()
@@ -65,8 +67,9 @@ class Place:
     """Another app owns the conversation."""
 
 
+@lru_cache(maxsize=ACCOUNTS_KEPT)
 def account_data(account: AccountKey | None) -> Json | None:
-    """The account as `data` names it."""
+    """The account as `data` names it. Shared by its items: never changed."""
     if account is None:
         return None
     data = {"kind": account.kind.value, "id": account.value}

@@ -16,8 +16,9 @@ from router.split.guard import DEEPEST, Parts
 from router.split.instagram import instagram_change
 from router.split.item import AccountKey, BadItem, Item
 from router.split.json_body import is_written_at_once, parse
-from router.split.messaging import field_of, messaging_item, names_account
+from router.split.messaging import field_of, kinds_in, messaging_item, names_account
 from router.split.page import page_change
+from router.split.plain_chat import plain_chat
 from router.split.reading import Json, as_id, as_text, step
 from router.split.whatsapp import whatsapp_change
 
@@ -47,13 +48,23 @@ def split(body: bytes) -> list[Item | BadItem]:
     word = delivery.get("object")
     if not isinstance(word, str):
         return [BadItem("", ContractViolation.code)]
-    provider_object = word.lower()
-    if provider_object not in _ACCOUNT_KINDS:
+    if word.lower() not in _ACCOUNT_KINDS:
         return [BadItem("", UNKNOWN_OBJECT)]
     entries = delivery.get("entry")
     if not isinstance(entries, list) or not entries:
         return [BadItem("", ContractViolation.code)]
-    parts = Parts(_may_be_deep(body, delivery))
+    deep = _may_be_deep(body, delivery)
+    if not deep:
+        plain = plain_chat(delivery)
+        if plain is not None:
+            return plain
+    return walk(word, delivery, entries, doubts_depth=deep)
+
+
+def walk(word: str, delivery: Json, entries: list[Any], *, doubts_depth: bool) -> list[Item | BadItem]:
+    """The general way through a delivery. `word`: its `object` as it arrived; `doubts_depth`: look at every item's depth."""
+    provider_object = word.lower()
+    parts = Parts(doubts_depth)
     around = _around(parts, delivery, single=len(entries) == 1)
     for index, raw in enumerate(entries):
         path = f"entry[{index}]"
@@ -142,7 +153,8 @@ def _extra(entry: Entry, path: str, raw: Json) -> list[tuple[str, str, object]]:
 def _item(entry: Entry, channel: str, path: str, raw: Json, account: AccountKey | None) -> Item:
     """One element of `messaging`, `standby` or `changes` that is one item."""
     changed = channel == "changes"
-    field = as_text(raw.get("field")) or "" if changed else field_of(raw)
+    kinds = () if changed else kinds_in(raw)
+    field = as_text(raw.get("field")) or "" if changed else field_of(raw, kinds)
     if account is None and not changed and entry.provider_object in ("page", "instagram"):
         named = names_account(raw)
         account = AccountKey(_ACCOUNT_KINDS[entry.provider_object], named) if named is not None else None
@@ -160,9 +172,9 @@ def _item(entry: Entry, channel: str, path: str, raw: Json, account: AccountKey 
     own = account.value if account is not None else None
     match entry.provider_object:
         case "page":
-            return page_change(place, raw, own) if changed else messaging_item(place, raw, own)
+            return page_change(place, raw, own) if changed else messaging_item(place, raw, own, kinds)
         case "instagram":
-            return instagram_change(place, raw, own) if changed else messaging_item(place, raw, own)
+            return instagram_change(place, raw, own) if changed else messaging_item(place, raw, own, kinds)
         case "permissions" | "user":
             return account_change(place)
         case _:

@@ -47,10 +47,8 @@ def person_by(domain: Domain, value: object, *, own: str | None, profile: Json =
     if identifier is None or identifier == own:
         return NOBODY
     data = {_PERSONAL_DOMAINS[domain]: identifier}
-    for name in ("name", "username"):
-        text = as_text(profile.get(name))
-        if text:
-            data[name] = text
+    if profile:
+        _add_names(data, profile)
     return Person((Alias(domain, identifier),), identifier, data)
 
 
@@ -137,11 +135,8 @@ class Identifiers:
             data["phone"] = self.phones[0]
             for phone in self.phones:
                 aliases += _phone_aliases(phone)
-        for name in _NAMES:
-            if name in profile:
-                text = profile[name]
-                if text and isinstance(text, str):
-                    data[name] = text
+        if profile:
+            _add_names(data, profile)
         leading = self.bsuids or self.phones or self.parents
         return Person(tuple(aliases), leading[0], data)
 
@@ -149,6 +144,14 @@ class Identifiers:
         forms = _forms(value)
         if forms and forms[0] != self._own_phone and forms[0] not in self.phones:
             self.phones.append(forms[0])
+
+
+def _add_names(data: dict[str, str], profile: Json) -> None:
+    for name in _NAMES:
+        if name in profile:
+            text = as_text(profile[name])
+            if text:
+                data[name] = text
 
 
 def canonical_phone(value: str) -> str | None:

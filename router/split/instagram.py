@@ -8,7 +8,7 @@ from contracts.pseudonyms import Domain
 from router.split.compose import Place, compose, unknown
 from router.split.identity import NOBODY, Person, person_by
 from router.split.item import Direction, Item
-from router.split.messaging import messaging_item
+from router.split.messaging import kinds_in, messaging_item
 from router.split.plan import plan, read
 from router.split.reading import Json, as_id, as_object, as_text, as_whole
 from router.split.times import time_ms
@@ -39,7 +39,7 @@ def instagram_change(place: Place, change: Json, own: str | None) -> Item:
     """One entry of `changes`."""
     value = as_object(change.get("value"))
     if "sender" in value or "recipient" in value:  # The dashboard's test events (META.md section 5.1).
-        return messaging_item(place, value, own)
+        return messaging_item(place, value, own, kinds_in(value))
     person, direction = _author(value, own)
     occurred_at_ms = time_ms(value.get("timestamp", value.get("created_time")))
     if place.field in ("comments", "live_comments"):

@@ -48,10 +48,10 @@ def names_account(raw: Json) -> str | None:
     return as_id(as_object(raw.get(party)).get("id"))
 
 
-def messaging_item(place: Place, raw: Json, own: str | None) -> Item:
-    """One item. `raw`: the object with `sender` and `recipient`; `own`: the account's id."""
+def messaging_item(place: Place, raw: Json, own: str | None, kinds: tuple[str, ...]) -> Item:
+    """One item. `raw`: the object with `sender` and `recipient`; `own`: the account's id; `kinds`: `kinds_in(raw)`."""
     person, direction = parties = _parties(place, raw, own)
-    for kind in kinds_in(raw):
+    for kind in kinds:
         part = raw[kind]
         if isinstance(part, dict):
             build = _KINDS.get(kind)
@@ -72,9 +72,8 @@ def kinds_in(raw: Json) -> tuple[str, ...]:
     return tuple(name for name in _ORDER if name in raw)
 
 
-def field_of(raw: Json) -> str:
+def field_of(raw: Json, kinds: tuple[str, ...]) -> str:
     """What an item is called where nothing else names it: its kind, else the first key that is no party; or empty."""
-    kinds = kinds_in(raw)
     return kinds[0] if kinds else next((name for name in raw if name not in _PARTIES), "")
 
 

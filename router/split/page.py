@@ -10,7 +10,7 @@ from router.split.account import page_profile
 from router.split.compose import Place, compose, unknown
 from router.split.identity import NOBODY, Person, person_by
 from router.split.item import Direction, Item
-from router.split.messaging import messaging_item
+from router.split.messaging import kinds_in, messaging_item
 from router.split.plan import plan, read
 from router.split.reading import Json, as_id, as_ids, as_object, as_text, as_whole, as_word, content_hash
 from router.split.times import time_ms
@@ -99,7 +99,7 @@ def page_change(place: Place, change: Json, own: str | None) -> Item:
     """One entry of `changes`."""
     value = as_object(change.get("value"))
     if "sender" in value or "recipient" in value:  # The dashboard's test events (META.md section 5.1).
-        return messaging_item(place, value, own)
+        return messaging_item(place, value, own, kinds_in(value))
     person, direction = author(value, own)
     verb = as_text(value.get("verb"))
     item = as_text(value.get("item"))

@@ -8,34 +8,50 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from router.split.reading import NOTHING, Json, as_list, as_object, as_text, as_whole
+from router.split.reading import NOTHING, Json, as_list, as_text, as_whole
 
 Read = Callable[[object], object]
-Plan = tuple[tuple[str, Read, tuple[tuple[str, ...], ...]], ...]
+Plan = tuple[tuple[str, Read, str | None, tuple[tuple[str, ...], ...]], ...]
+"""Our field, its reader, and the one plain name it has; or, with None, the places to look in."""
 
 
 def plan(**fields: tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str]) -> Plan:
     """A table: field to (how it is read, places). The first place that gives a value wins; dots go inside."""
-    return tuple(
-        (name, how[0], tuple(tuple(place.split(".")) for place in how[1:])) for name, how in fields.items()
-    )
+    table = []
+    for name, (reader, *places) in fields.items():
+        steps = tuple(tuple(place.split(".")) for place in places)
+        plain = places[0] if len(places) == 1 and "." not in places[0] else None
+        table.append((name, reader, plain, steps))
+    return tuple(table)
 
 
 def read(table: Plan, value: Json) -> dict[str, Any]:
     """The part; fields without a value are left out."""
     part: dict[str, Any] = {}
-    for name, reader, places in table:
-        for place in places:
-            found: object = value
-            for step in place:
-                found = as_object(found).get(step)
-            if found is None:
-                continue
+    for name, reader, plain, places in table:
+        if plain is None:
+            result = _first(reader, places, value)
+        else:
+            found = value.get(plain)
+            result = None if found is None else reader(found)
+        if result is not None:
+            part[name] = result
+    return part
+
+
+def _first(reader: Read, places: tuple[tuple[str, ...], ...], value: Json) -> object:
+    for place in places:
+        found: object = value
+        for step in place:
+            if not isinstance(found, dict):
+                found = None
+                break
+            found = found.get(step)
+        if found is not None:
             result = reader(found)
             if result is not None:
-                part[name] = result
-                break
-    return part
+                return result
+    return None
 
 
 def inside(table: Plan) -> Read:

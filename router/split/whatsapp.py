@@ -85,7 +85,7 @@ def _account(entry: Entry, field: str, value: Json) -> tuple[AccountKey | None, 
     """
     number = as_id(as_object(value.get("metadata")).get("phone_number_id"))
     if number is not None:
-        return _number(number, entry.id)
+        return number_account(number, entry.id)
     waba = entry.id
     if field == "account_update":
         waba = as_id(as_object(value.get("waba_info")).get("waba_id")) or waba
@@ -94,7 +94,7 @@ def _account(entry: Entry, field: str, value: Json) -> tuple[AccountKey | None, 
 
 
 @lru_cache(maxsize=NUMBERS_KEPT)
-def _number(number: str, waba: str | None) -> tuple[AccountKey, Json | None]:
+def number_account(number: str, waba: str | None) -> tuple[AccountKey, Json | None]:
     """A number of a business, met again with every message of its."""
     account = AccountKey(IdKind.PHONE_NUMBER, number, waba)
     return account, account_data(account)
@@ -110,8 +110,7 @@ def _context(
     lists: Json,
     contacts: object,
 ) -> ValueContext:
-    shown = as_id(as_object(head.get("metadata")).get("display_phone_number"))
-    own_phone = canonical_phone(shown) if shown is not None else None
+    own_phone = own_number(as_object(head.get("metadata")))
     known: Sequence[Json] = ()
     if contacts:
         known = [contact for contact in as_list(contacts) if isinstance(contact, dict)]
@@ -126,6 +125,12 @@ def _context(
         own_phone,
         Contacts(known, own_phone, sole_item=alone),
     )
+
+
+def own_number(metadata: Json) -> str | None:
+    """The business's own number in its canonical form."""
+    shown = as_id(metadata.get("display_phone_number"))
+    return canonical_phone(shown) if shown is not None else None
 
 
 def _is_one(lists: Json) -> bool:

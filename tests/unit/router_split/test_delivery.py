@@ -68,10 +68,10 @@ def test_an_exception_in_one_item_sets_aside_that_item_with_frames_only(
 ) -> None:
     real = messaging_item
 
-    def failing(place: Place, raw: dict[str, object], own: str | None) -> Item:
+    def failing(place: Place, raw: dict[str, object], own: str | None, kinds: tuple[str, ...]) -> Item:
         if raw.get("referral"):
             raise ZeroDivisionError("a secret")
-        return real(place, raw, own)
+        return real(place, raw, own, kinds)
 
     monkeypatch.setattr(delivery, "messaging_item", failing)
     found = split(
