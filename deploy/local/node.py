@@ -96,6 +96,16 @@ class Node(ABC):
             raise LocalStackError(f"{self.name} (pid {process.pid}) did not end on SIGKILL.")
         self._forget()
 
+    @property
+    def is_child(self) -> bool:
+        """Whether this process started the one that runs."""
+        return self._child is not None and self._child.poll() is None
+
+    def reap(self) -> None:
+        """Let the kernel forget a child of ours that another process killed: Postgres takes its pid for a living one."""
+        if self._child is not None:
+            self._child.poll()
+
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers, like a machine that hangs."""
         for process in self._members():

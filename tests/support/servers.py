@@ -38,6 +38,10 @@ def test_stack() -> Iterator[tuple[LocalStack, int]]:
         base = int(os.environ[PORT_VARIABLE])
         with LocalStack(Path(given), port_base=base, profile="test") as stack:
             yield stack, base
+            # What was started again here, after a kill, ends here: `tests.budget` starts it anew for the next folder.
+            for node in (stack.kafka, stack.postgres):
+                if node.is_child:
+                    node.stop()
         return
     # Not pytest's own folder: the database's user cannot pass it.
     root = Path(tempfile.mkdtemp(prefix="mkchannels-test-"))
