@@ -19,6 +19,7 @@ from contracts.errors import PermanentError, TenantUnavailable, TransientError
 from contracts.signing import Right, Signer, SignerLookup
 from router.endings import RecordEndings
 from router.pacing import backoff_s
+from router.quarantine import delivery_of
 from runtime import logging
 from runtime.kafka.clients import Producer
 from runtime.kafka.quarantine import put_back, read_one
@@ -64,7 +65,9 @@ class PutBack:
             if self._remembered >= REMEMBERED:
                 return
             self._remembered += 1
-            place = _Place(where.partition, where.offset, frozenset(paths))
+            # A record with very many names their deliveries instead (`router.quarantine`).
+            named = frozenset(paths).union(map(delivery_of, paths))
+            place = _Place(where.partition, where.offset, named)
             self._places.setdefault(tenant, []).append(place)
             self._wake.set()
 

@@ -214,6 +214,9 @@ class RecordRouter:
                 if not selected(path, only):
                     continue
                 routed += 1
+                if routed - breath >= BREATH_ITEMS:
+                    breath = routed
+                    await asyncio.sleep(0)
                 number = endings.begin()
                 if isinstance(found, BadItem):
                     endings.set_aside(number, path, found.reason)
@@ -221,17 +224,15 @@ class RecordRouter:
                         logging.get_logger().error("item.defective", frames=list(found.frames))
                     continue
                 one = Deferred(number, path, delivery.app, found)
-                if underway.accounts and found.account in underway.accounts:
-                    deferred.append(one)
-                    continue
-                resolution = self._resolve(one, endings)
-                if isinstance(resolution, Destination) or resolution is None or resolution.settled:
-                    self._end(one, resolution, endings)
-                else:
-                    deferred.append(one)
-            if routed - breath >= BREATH_ITEMS:
-                breath = routed
-                await asyncio.sleep(0)
+                if not (underway.accounts and found.account in underway.accounts):
+                    resolution = self._resolve(one, endings)
+                    if isinstance(resolution, Destination) or resolution is None or resolution.settled:
+                        self._end(one, resolution, endings)
+                        continue
+                deferred.append(one)
+                if found.account is not None:
+                    # At once: control may be applied while we breathe, and the account's next item must not overtake.
+                    underway.accounts[found.account] += 1
         if only is not None and routed == 0:
             # What was to be replayed is not there any more: it must still end.
             for path, _ in only:
@@ -281,7 +282,6 @@ class RecordRouter:
 
     def _defer(self, endings: RecordEndings, deferred: list[Deferred], underway: Underway) -> None:
         accounts = [one.item.account for one in deferred if one.item.account is not None]
-        underway.accounts.update(accounts)
 
         async def settle() -> None:
             await self._catch_up()

@@ -24,7 +24,7 @@ from router.open import RawRecord, Signers
 from router.outbox import Posted
 from router.pacing import InFlight
 from router.partition import RawPartition
-from router.route import RecordRouter, Underway
+from router.route import BREATH_ITEMS, RecordRouter, Underway
 from router.split.item import AccountKey, BadItem, Item
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
@@ -183,6 +183,43 @@ def test_every_item_ends_exactly_once_and_the_line_balances(
             counted[reason] = counted.get(reason, 0) + count
     assert {reason: count for reason, count in counted.items() if count} == expected(deliveries)
     assert len(endings.bad) == sum(sum(one.quarantined.values()) for one in line.tenants.values())
+
+
+def test_an_account_that_is_connected_meanwhile_does_not_overtake_itself() -> None:
+    """Its first item waits for control; control arrives between two turns of the loop, before its last item is looked at."""
+
+    async def run() -> list[Posted]:
+        known = {"ingest": KnownSigner("ingest", INGEST.public_raw, RIGHTS_BY_PROCESS["ingest"])}
+        signers = Signers(known.get)
+        outboxes, control = Outboxes(), Control(0)
+        tasks: list[asyncio.Task[None]] = []
+
+        def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            tasks.append(asyncio.create_task(work))
+            return tasks[-1]
+
+        router = RecordRouter(
+            control=control,
+            opener=RecordOpener({RAW_KEY.public.key_id: RAW_KEY}.get, signers),
+            signers=signers,
+            reload_keys=lambda: None,
+            split=split,
+            scope_of=scope_of,
+            routing_key=ROUTING_KEY,
+            outboxes=outboxes,
+            clock=CLOCK,
+            start=start,
+            in_flight=InFlight(),
+            on_complete=lambda _endings: None,
+        )
+        turn = ["event"] * BREATH_ITEMS
+        connecting = asyncio.create_task(control.catch_up())
+        await router.route(record([["late", *turn], turn, ["late"]]), Underway())
+        await asyncio.gather(connecting, *tasks)
+        return outboxes.posted
+
+    late = [posted.path for posted in asyncio.run(run()) if posted.item and posted.item.account == LATE]
+    assert late == ["deliveries[0].entry[0]", "deliveries[2].entry[0]"]
 
 
 @settings(max_examples=60, deadline=None)
