@@ -13,13 +13,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from contracts.events.registry import EVENT_TYPES, UNKNOWN
+from router.split.check import checker
 from router.split.identity import NOBODY, Person
 from router.split.item import AccountKey, Direction, Item
 from router.split.reading import Json, as_word, content_hash
 
 ACCOUNTS_KEPT: Final = 4_096
 _PARTS: Final = {
-    name: (kind.part, kind.part_model.__pydantic_validator__.validate_python)
+    name: (kind.part, checker(kind.part_model))
     for name, kind in EVENT_TYPES.items()
     if kind.part is not None and kind.part_model is not None
 }

@@ -115,6 +115,10 @@ class Identifiers:
                 return False
         return not self.parents or set(self.parents) <= set(other.parents)
 
+    def is_phone_of(self, other: Identifiers) -> bool:
+        """Whether these are phones only, and the other has the same."""
+        return bool(self.phones) and self.phones == other.phones and not self.bsuids and not self.parents
+
     def contradicts(self, other: Identifiers) -> bool:
         """Whether both name a BSUID and share none: then they are two people."""
         return bool(self.bsuids and other.bsuids) and not set(self.bsuids) & set(other.bsuids)
@@ -190,14 +194,7 @@ class Contacts:
         self.entries = [(contact, contact_ids(contact, own_phone)) for contact in entries]
         self._sole = sole_item and len(entries) == 1
         self._taken: set[int] = set()
-        self._by_key: dict[str, int] = {}  # Kinds of ids cannot collide: only phones are digits.
-        for place, (_, ids) in enumerate(self.entries):
-            for key in ids.phones:
-                self._by_key[key] = place
-            for key in ids.bsuids:
-                self._by_key[key] = place
-            for key in ids.parents:
-                self._by_key[key] = place
+        self._by_key: dict[str, int] | None = None
 
     @property
     def all_taken(self) -> bool:
@@ -208,13 +205,17 @@ class Contacts:
         """The person with what the contacts add, and the contacts that are theirs."""
         if not self.entries:
             return ids.person(), []
+        if len(self.entries) == 1 and ids.is_phone_of(self.entries[0][1]):  # Nearly always.
+            self._taken.add(0)
+            contact, theirs = self.entries[0]
+            return theirs.person(as_object(contact.get("profile"))), [contact]
         places = self._matching(ids)
         if not places:
             return ids.person(), []
         self._taken.update(places)
         contact, theirs = self.entries[places[0]]
         profile = as_object(contact.get("profile"))
-        if len(places) == 1 and ids.within(theirs):  # Nearly always: the contact knows the person best.
+        if len(places) == 1 and ids.within(theirs):  # The contact knows the person best.
             return theirs.person(profile), [contact]
         for place in places:
             ids.merge(self.entries[place][1])
@@ -222,6 +223,8 @@ class Contacts:
 
     def _matching(self, ids: Identifiers) -> list[int]:
         places: list[int] = []
+        if self._by_key is None:
+            self._by_key = self._indexed()
         for keys in (ids.phones, ids.bsuids, ids.parents):
             for key in keys:
                 place = self._by_key.get(key)
@@ -230,6 +233,14 @@ class Contacts:
         if not places and self._sole and not ids.contradicts(self.entries[0][1]):
             return [0]
         return sorted(places) if len(places) > 1 else places
+
+    def _indexed(self) -> dict[str, int]:
+        """Every id of a contact, with its place. Kinds of ids cannot collide: only phones are digits."""
+        return {
+            key: place
+            for place, (_, ids) in enumerate(self.entries)
+            for key in (*ids.phones, *ids.bsuids, *ids.parents)
+        }
 
     def left_over(self) -> list[tuple[int, Json, Person]]:
         """Contacts that no item took, with their place among the entries."""

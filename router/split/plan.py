@@ -5,41 +5,49 @@ Pure and tolerant: what is missing or of the wrong type is left out. Hot kinds a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from router.split.reading import NOTHING, Json, as_list, as_text, as_whole
 
 Read = Callable[[object], object]
-Plan = tuple[tuple[str, Read, str | None, tuple[tuple[str, ...], ...]], ...]
+Places = tuple[tuple[str, ...], ...]
+Field = tuple[str, Read, str | None, Places]
 """Our field, its reader, and the one plain name it has; or, with None, the places to look in."""
+Plan = Mapping[str, tuple[Field, ...]]
+"""By the name under which Meta may have put something: reading costs what was sent, not what could have been."""
+How = tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str]
 
 
-def plan(**fields: tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str]) -> Plan:
+def plan(**fields: How) -> Plan:
     """A table: field to (how it is read, places). The first place that gives a value wins; dots go inside."""
-    table = []
+    table: dict[str, tuple[Field, ...]] = {}
     for name, (reader, *places) in fields.items():
         steps = tuple(tuple(place.split(".")) for place in places)
         plain = places[0] if len(places) == 1 and "." not in places[0] else None
-        table.append((name, reader, plain, steps))
-    return tuple(table)
+        for first in dict.fromkeys(place[0] for place in steps):
+            table[first] = (*table.get(first, ()), (name, reader, plain, steps))
+    return table
 
 
 def read(table: Plan, value: Json) -> dict[str, Any]:
     """The part; fields without a value are left out."""
     part: dict[str, Any] = {}
-    for name, reader, plain, places in table:
-        if plain is None:
-            result = _first(reader, places, value)
-        else:
-            found = value.get(plain)
-            result = None if found is None else reader(found)
-        if result is not None:
-            part[name] = result
+    for key in value:
+        for name, reader, plain, places in table.get(key, ()):
+            if plain is not None:
+                found = value[key]
+                result = None if found is None else reader(found)
+            elif name in part:
+                continue
+            else:
+                result = _first(reader, places, value)
+            if result is not None:
+                part[name] = result
     return part
 
 
-def _first(reader: Read, places: tuple[tuple[str, ...], ...], value: Json) -> object:
+def _first(reader: Read, places: Places, value: Json) -> object:
     for place in places:
         found: object = value
         for step in place:

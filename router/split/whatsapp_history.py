@@ -7,19 +7,20 @@ from typing import Any, Final
 from router.split.compose import compose
 from router.split.identity import Identifiers
 from router.split.item import Item
-from router.split.plan import errors, plan, read
+from router.split.plan import How, errors, plan, read
 from router.split.reading import NOTHING, Json, as_id, as_object, as_text, as_whole
 from router.split.times import time_ms
 from router.split.whatsapp_content import message_part
 from router.split.whatsapp_person import HISTORY_DECLINED
 from router.split.whatsapp_value import ValueContext
 
-_PROGRESS: Final = plan(
-    phase=(as_whole, "metadata.phase"),
-    chunk=(as_whole, "metadata.chunk_order"),
-    progress=(as_whole, "metadata.progress"),
-)
-_CHUNK: Final = (*_PROGRESS, *plan(errors=(errors, "errors")))
+_STANDING: Final[dict[str, How]] = {
+    "phase": (as_whole, "metadata.phase"),
+    "chunk": (as_whole, "metadata.chunk_order"),
+    "progress": (as_whole, "metadata.progress"),
+}
+_PROGRESS: Final = plan(**_STANDING)
+_CHUNK: Final = plan(**_STANDING, errors=(errors, "errors"))
 
 
 def history_message(

@@ -14,10 +14,13 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
+from contracts.events.declaration import model_of
 from contracts.events.registry import EVENT_TYPES
 from contracts.meta_fields import LABELS, MESSAGING
 from router.split import BadItem, Item, data_json, split
+from router.split.check import checker
 from tests.fixtures.meta import bodies as meta
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
@@ -275,6 +278,39 @@ def test_every_leaf_of_a_delivery_is_in_an_item_or_in_a_part_that_was_set_aside(
     body = json.dumps(delivery).encode()
     assert_nothing_is_lost(body)
     assert_each_item_is_an_event(body)
+
+
+PART_MODELS = sorted(
+    {kind.part_model for kind in EVENT_TYPES.values() if kind.part_model is not None},
+    key=lambda model: model.__name__,
+)
+
+
+@pytest.mark.parametrize("model", PART_MODELS, ids=lambda model: model.__name__)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_quick_check_of_a_part_and_its_model_agree(model: type[BaseModel], data: st.DataObject) -> None:
+    check = checker(model)
+    scalars = SCALARS | st.sampled_from(["react", "1", 1.0])
+    values = scalars | st.lists(scalars, max_size=2)
+    names = st.sampled_from([*model.model_fields, "novelty"])
+    part = data.draw(st.dictionaries(names, values, max_size=4))
+    for name, field in model.model_fields.items():
+        inner = model_of(field.annotation)
+        if inner is not None and name in part:
+            one = data.draw(
+                st.dictionaries(st.sampled_from([*inner.model_fields, "novelty"]), values, max_size=3)
+            )
+            part[name] = data.draw(st.sampled_from([one, [one], part[name]]))
+    assert _refuses(check, part) == _refuses(model.model_validate, part)
+
+
+def _refuses(check: Callable[[Any], object], part: object) -> bool:
+    try:
+        check(part)
+    except ValidationError:
+        return True
+    return False
 
 
 @settings(max_examples=200, deadline=None)
