@@ -187,10 +187,9 @@ class RecordOpener:
         if known is not None and known[:3] == (encoded, sealed, signature):
             statement, cipher = known[3:]
         else:
-            statement, cipher = self._open_epoch(epoch_id, encoded, sealed, signature, broker_time_s)
+            statement, cipher = self._open_epoch(topic, value, encoded, sealed, signature, broker_time_s)
         # 5. The record belongs to this epoch, topic and time.
-        if value[4:8] != statement.recipient_key_id or statement.topic != topic:
-            raise TamperedRecord("the record was sealed for something else")
+        _require_same(statement, topic, value)
         if broker_time_s < statement.not_before_s - CLOCK_SLACK_S:
             raise TamperedRecord("the record is older than its epoch")
         # 6. The AEAD, over the prefix, the topic and the headers.
@@ -207,9 +206,16 @@ class RecordOpener:
         self._epochs.clear()
 
     def _open_epoch(
-        self, epoch_id: bytes, encoded: bytes, sealed: bytes, signature: bytes, broker_time_s: float
+        self,
+        topic: str,
+        value: bytes,
+        encoded: bytes,
+        sealed: bytes,
+        signature: bytes,
+        broker_time_s: float,
     ) -> tuple[EpochStatement, AESGCM]:
         # 2. The id is the key's hash: no other sealed key can stand under this id.
+        epoch_id = value[8:PREFIX_BYTES]
         if hashlib.sha256(sealed).digest()[:16] != epoch_id:
             raise TamperedRecord("the epoch key is not the record's")
         statement = EpochStatement.decode(encoded)
@@ -218,7 +224,8 @@ class RecordOpener:
         if signer is None:
             raise TamperedRecord("sealed by nobody we know")
         signer.verify(signature, _SIGNED + encoded + sealed, right_to_seal(statement.topic))
-        # 4. The private half.
+        # 4. The private half. Nobody waits for the key of what is not for this topic: it will never come.
+        _require_same(statement, topic, value)
         private = self._private_keys(statement.recipient_key_id)
         if private is None:
             if broker_time_s > statement.not_after_s + KEY_KEPT_AFTER_S:
@@ -233,3 +240,8 @@ class RecordOpener:
         if len(self._epochs) > self._keep:
             self._epochs.popitem(last=False)
         return statement, cipher
+
+
+def _require_same(statement: EpochStatement, topic: str, value: bytes) -> None:
+    if value[4:8] != statement.recipient_key_id or statement.topic != topic:
+        raise TamperedRecord("the record was sealed for something else")

@@ -37,6 +37,9 @@ from runtime.clock import Clock
 BREATH_ITEMS: Final = 128
 """After so many items the event loop gets its turn: heartbeats and acknowledgements wait behind a large block."""
 
+AT_ONCE_BYTES: Final = 256 * 1024
+"""A larger body is split beside the event loop: 4 MiB of empty entries take longer than Kafka waits for a heartbeat."""
+
 Splitter = Callable[[bytes], Sequence[Item | BadItem]]
 
 
@@ -209,7 +212,7 @@ class RecordRouter:
         routed = breath = 0
         for position, delivery in enumerate(deliveries):
             prefix = f"deliveries[{position}]"
-            for found in self._parts(delivery):
+            for found in await self._parts(delivery):
                 path = f"{prefix}.{found.path}" if found.path else prefix
                 if not selected(path, only):
                     continue
@@ -239,9 +242,12 @@ class RecordRouter:
                 endings.set_aside(endings.begin(), path, "contract_violation")
         return deferred
 
-    def _parts(self, delivery: Delivery) -> Sequence[Item | BadItem]:
+    async def _parts(self, delivery: Delivery) -> Sequence[Item | BadItem]:
         try:
-            parts = self._split(delivery.body)
+            if len(delivery.body) > AT_ONCE_BYTES:
+                parts = await asyncio.to_thread(self._split, delivery.body)
+            else:
+                parts = self._split(delivery.body)
         except Exception as exc:
             return (BadItem("", "defect", None, (type(exc).__name__, *logging.frames_of(exc))),)
         # A delivery in which nothing was found is evidence too.

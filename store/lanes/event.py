@@ -15,7 +15,7 @@ from typing import Final
 from uuid import UUID
 
 from contracts import headers as h
-from contracts.errors import ContractViolation, TamperedRecord
+from contracts.errors import ContractViolation, TamperedRecord, TimeOutOfRange
 from contracts.ids import time_ms_of
 from contracts.pseudonyms import PSEUDONYM_BYTES
 
@@ -30,6 +30,9 @@ KEPT_UNDER_TOMBSTONE: Final = frozenset(
 """Unsends themselves and statuses: what erasing one message leaves (PRIVACY.md section 3, *One message*)."""
 _DATASCHEMA: Final = re.compile(r"urn:mkchannels:event:[a-z._]+:(\d{1,4})")
 _MAX_ALIASES: Final = 64
+_OLDEST_MS: Final = 190 * 86_400_000 + 1_000
+"""The router's window (DESIGN.md section 8), a second wider: an id's time is floored to the second."""
+_FUTURE_MS: Final = 5 * 60_000
 _DIRECTIONS: Final = {b"i": "i", b"o": "o", b"s": "s"}
 
 
@@ -78,7 +81,7 @@ def account_alias(account: UUID) -> bytes:
 def read_event(
     key: bytes | None, by_name: Mapping[str, bytes], payload: bytes, types: TypeLookup
 ) -> TenantEvent:
-    """Read the sealed headers of an opened record. Raises ContractViolation or TamperedRecord."""
+    """Read the sealed headers of an opened record. Raises ContractViolation, TamperedRecord or TimeOutOfRange."""
     try:
         conversation = _pseudonym(by_name[h.CE_SUBJECT])
         event_id = UUID(by_name[h.CE_ID].decode("ascii"))
@@ -100,6 +103,10 @@ def read_event(
     if key is not None and key != conversation:  # what was put back from quarantine has lost its key
         raise TamperedRecord("the record's key is not its conversation")
     occurred_ms = time_ms_of(event_id)
+    if occurred_ms is not None and not (
+        received_ms - _OLDEST_MS <= occurred_ms <= received_ms + _FUTURE_MS
+    ):  # no table partition will ever hold it: the lane would wait for one for ever
+        raise TimeOutOfRange("an event's time is outside the window")
     known = types(event_type)
     return TenantEvent(
         event_id=event_id,

@@ -133,7 +133,12 @@ class TenantOpener:
         # Both are authenticated: the statement by its signature, the header by the record's seal.
         if opened.statement.tenant != tenant or by_name.get(h.CE_TENANT) != str(tenant).encode():
             raise TamperedRecord("the record is another tenant's")
-        if by_name.get(h.CE_TYPE) == SUBJECT_ERASED.encode():
+        # Erasure announces and says nothing else; nobody else announces (DESIGN.md section 5).
+        is_notice = by_name.get(h.CE_TYPE) == SUBJECT_ERASED.encode()
+        signer = self._view.signer(opened.statement.signer)
+        if signer is None or (Right.ANNOUNCE_ERASURE in signer.may) is not is_notice:
+            raise TamperedRecord("the signer may not say this")
+        if is_notice:
             return Opened(is_replay=is_replay, facts=facts)
         event = read_event(record.key, by_name, opened.plaintext, self._types)
         return Opened(event=event, is_replay=is_replay, facts=facts)

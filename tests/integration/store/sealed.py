@@ -8,10 +8,10 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from contracts import headers as h
-from contracts.control import ControlView, tenant_recipient
+from contracts.control import ControlRecord, ControlView, encode, tenant_recipient
 from contracts.ids import event_id
 from contracts.signing import Signer
-from contracts.topics import tenant_events_topic
+from contracts.topics import CONTROL, tenant_events_topic
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.kafka.clients import Producer, acknowledged
@@ -28,6 +28,7 @@ class Router:
         keys = world.service.root / "keys"
         key = (keys / "router" / "signing.key").read_bytes()
         self._epochs = EpochSource(signer or Signer.from_bytes("router", key), SystemClock())
+        self._custodian = Signer.from_bytes("custodian", (keys / "custodian" / "signing.key").read_bytes())
         self._producer = Producer(world.service.endpoints.kafka, "test-router")
         self.view = ControlView(read_control_signers(keys / "public" / "control_signers.json"))
         self._control = ControlReader(world.service.endpoints.kafka, "test-router", self.view)
@@ -43,6 +44,11 @@ class Router:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    async def announce(self, record: ControlRecord) -> None:
+        """Say something on control, signed by the custodian."""
+        key, value, headers = encode(record, self._custodian)
+        await acknowledged(await self._producer.send(CONTROL, value, key=key, headers=headers, partition=0))
 
     async def publish(
         self,

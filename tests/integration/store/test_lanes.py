@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
@@ -12,7 +14,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from contracts.signing import Signer
+from contracts import headers as h
+from contracts.control import SignerRecord
+from contracts.signing import RIGHTS_BY_PROCESS, Signer
 from contracts.topics import LEDGER, tenant_events_topic
 from deploy.local.node import minimal_environment
 from runtime.kafka.clients import consumer
@@ -128,11 +132,36 @@ async def test_a_record_put_back_is_counted_as_a_replay_and_keeps_its_source(
     assert world_with_store.outcomes(tenant) == {"quarantined": 4, "replays": 3}
 
 
-async def test_an_erasures_announcement_is_a_notice(world_with_store: World, router: Router) -> None:
+async def test_only_erasure_announces_and_it_says_nothing_else(
+    world_with_store: World, router: Router
+) -> None:
+    signer = Signer.from_bytes("erasure", os.urandom(32))
+    await router.announce(
+        SignerRecord(
+            name=signer.name,
+            public_key=b64encode(signer.public_raw),
+            may=RIGHTS_BY_PROCESS[signer.name],
+        )
+    )
+    # After it on control: whoever knows the tenant knows the signer.
     tenant, account = new_tenant(world_with_store)
+    async with Router(world_with_store, signer=signer) as erasure:
+        await erasure.publish(tenant, account, kind="subject.erased")
+        await erasure.publish(tenant, account, kind="message.received")
     await router.publish(tenant, account, kind="subject.erased")
-    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 1, 10)
-    assert world_with_store.outcomes(tenant) == {"notice": 1}
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 3, 10)
+    assert world_with_store.outcomes(tenant) == {"notice": 1, "quarantined": 2}
+
+
+async def test_a_time_for_which_no_table_partition_can_come_does_not_hold_the_lane(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    year_3000 = str(UUID(int=32_503_680_000_000 << 80 | 0x8 << 76 | 0x2 << 62)).encode()
+    await router.publish(tenant, account, changes={h.CE_ID: year_3000})
+    await router.publish(tenant, account)
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 2, 10)
+    assert world_with_store.outcomes(tenant) == {"quarantined": 1, "stored": 1}
 
 
 async def test_a_disconnected_accounts_backlog_ends_as_refused(

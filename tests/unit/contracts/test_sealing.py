@@ -129,6 +129,17 @@ def test_a_record_moved_to_another_topic_is_refused() -> None:
         )
 
 
+def test_nobody_waits_for_the_key_of_a_record_that_was_copied_from_another_topic() -> None:
+    """Its signature is right and its key unknown here: waiting for that key would hold the partition for days."""
+    sealed = epoch()
+    value = sealed.seal(b"x", HEADERS, os.urandom(12))
+    elsewhere = RecordOpener(lambda _key_id: None, known)
+    with pytest.raises(TamperedRecord):
+        elsewhere.open(topics.RAW, value, [*HEADERS, *sealed.headers], broker_time_s=NOW_S)
+    with pytest.raises(KeyNotYetKnown):
+        elsewhere.open(TOPIC, value, [*HEADERS, *sealed.headers], broker_time_s=NOW_S)
+
+
 def test_a_signer_may_seal_only_what_its_list_says() -> None:
     sealing = epoch(signer=INGEST)  # ingest may seal raw blocks, not tenants' events
     value = sealing.seal(b"hello", HEADERS, os.urandom(12))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.errors import ContractViolation, PermanentError, TamperedRecord
+from contracts.errors import ContractViolation, PermanentError, TamperedRecord, TimeOutOfRange
 from contracts.ids import event_id
 from store.lanes.event import UNDECLARED, KnownType, TenantEvent, read_event
 from store.lanes.event_types import known_type
@@ -65,6 +65,19 @@ def test_nobody_named_and_no_message_id_are_normal() -> None:
 def test_headers_that_cannot_be_read_are_a_contract_violation(changes: dict[str, bytes | None]) -> None:
     with pytest.raises(ContractViolation):
         read(**changes)
+
+
+@pytest.mark.parametrize(
+    ("received_s", "fits"), [(-301, False), (-299, True), (190 * 86_400, True), (190 * 86_400 + 2, False)]
+)
+def test_an_id_outside_the_window_is_set_aside_and_its_edges_are_inside(received_s: int, fits: bool) -> None:
+    """A table partition for it will never come: it must not be waited for."""
+    received = b"%d" % (1_700_000_000_999 + received_s * 1000)
+    if fits:
+        read(mk_received_at=received)
+    else:
+        with pytest.raises(TimeOutOfRange):
+            read(mk_received_at=received)
 
 
 def test_a_key_that_is_not_the_conversation_is_tampering_and_a_lost_one_is_not() -> None:
