@@ -23,6 +23,7 @@ from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 
 SIGNED_BY: Final = "by"
 SIGNATURE: Final = "sig"
+_LONGEST_KEY: Final = 1_024
 _MESSAGE: Final = b"mkchannels control v1\x00"
 
 RECIPIENT_ERASURE: Final = "erasure"
@@ -184,6 +185,8 @@ def decode(
     signer = pinned.get(by)
     if signer is None:
         raise TamperedRecord("a control record is signed by nobody pinned")
+    if len(key) > _LONGEST_KEY:
+        raise TamperedRecord("a control record's key is longer than any of ours")
     signer.verify(signature, _message(key, value or b"", by), Right.SIGN_CONTROL)
     if not value:
         return None

@@ -57,6 +57,7 @@ Q_BY: Final = "q_by"
 Q_SIG: Final = "q_sig"
 
 _SEALED: Final = ("ce_", "mk_")
+_LONGEST_NAME: Final = 1_024
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
 
@@ -83,16 +84,20 @@ def _canonical(topic: str, pairs: Sequence[tuple[str, bytes]]) -> bytes:
 
 @lru_cache(maxsize=1_024)
 def _name(text: str) -> bytes:
-    """Length and bytes of a header's or topic's name: few, and the same in every record."""
+    """Length and bytes of a header's or topic's name: few, and the same in every record. Raises TamperedRecord."""
     encoded = text.encode()
+    if len(encoded) > _LONGEST_NAME:
+        raise TamperedRecord("a header's name is longer than any of ours")
     return _U16.pack(len(encoded)) + encoded
 
 
 def index(headers: Headers) -> dict[str, bytes]:
-    """Headers by name. Raises TamperedRecord if a name stands twice."""
+    """Headers by name. Raises TamperedRecord if a name stands twice or has no value (Kafka's null)."""
     found = dict(headers)
     if len(found) != len(headers):
         raise TamperedRecord("a header stands twice")
+    if None in found.values():
+        raise TamperedRecord("a header has no value")
     return found
 
 
@@ -112,8 +117,16 @@ def _q_message(value: bytes, headers: Headers) -> bytes:
 def add_q_facts(
     value: bytes, original: Headers, facts: Mapping[str, bytes], signer: Signer
 ) -> list[tuple[str, bytes]]:
-    """The original headers (older `q_*` replaced) with `facts`, `q_by` and `q_sig` added and signed."""
-    headers = [pair for pair in original if not pair[0].startswith("q_")]
+    """The original headers (older `q_*` replaced) with `facts`, `q_by` and `q_sig` added and signed.
+
+    Never fails on what somebody else wrote: a record is set aside *because* its headers are wrong. Of a name that stands
+    twice the first is kept, a null value becomes empty, a name that no signature can cover is left out.
+    """
+    first: dict[str, bytes] = {}
+    for name, content in original:
+        if not name.startswith("q_") and len(name.encode()) <= _LONGEST_NAME:
+            first.setdefault(name, content or b"")
+    headers = list(first.items())
     headers += sorted(facts.items())
     headers.append((Q_BY, signer.name.encode()))
     headers.append((Q_SIG, signer.sign(_q_message(value, headers))))

@@ -57,7 +57,7 @@ class Quarantine:
         facts.update((name, content) for name, content in opened.facts.items() if name in facts)
         facts[h.Q_ITEMS] = orjson.dumps([[_WHOLE_RECORD, reason]])
         value = record.value or b""
-        headers = h.add_q_facts(value, _each_once(record.headers), facts, self._signer)
+        headers = h.add_q_facts(value, record.headers, facts, self._signer)
         source = b":".join((facts[h.Q_TOPIC], facts[h.Q_PARTITION], facts[h.Q_OFFSET]))
         await acknowledged(await self._producer.send(QUARANTINE_TENANT, value, key=source, headers=headers))
         self._metrics.counter(STORE_QUARANTINED, reason).inc()
@@ -78,11 +78,3 @@ class Quarantine:
         if count >= MOST_PER_MINUTE:
             raise QuarantineTooFast("a partition's quarantine grows too fast")
         self._minutes[partition] = (since_s, count + 1)
-
-
-def _each_once(headers: h.Headers) -> list[tuple[str, bytes]]:
-    # A header that stands twice is what the record is set aside for; facts cannot be signed over it.
-    first: dict[str, bytes] = {}
-    for name, value in headers:
-        first.setdefault(name, value)
-    return list(first.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -212,3 +213,15 @@ def test_consent_and_ids_survive_the_wire() -> None:
     assert stored.ids == (AccountId(kind=IdKind.PAGE, value="10"),)
     assert isinstance(stored.consent, Consent)
     assert stored.consent.since == NOW
+
+
+@pytest.mark.parametrize("by", [b"custodian", b"stranger", None, b"\xff"])
+@pytest.mark.parametrize("signature", [b"s" * 64, b"", None])
+@pytest.mark.parametrize("key", [b"", b"\xff", b"k" * 70_000])
+@pytest.mark.parametrize("value", [None, b"", b"{}", b"\x00"])
+def test_whatever_a_stranger_writes_is_refused_and_nothing_else(
+    by: Any, signature: Any, key: bytes, value: bytes | None
+) -> None:
+    """Any other exception would stop every process that follows control, at every start again."""
+    with pytest.raises(TamperedRecord):
+        view().apply(key, value, [(SIGNED_BY, by), (SIGNATURE, signature)])

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from typing import Any
 
 import pytest
 
 from contracts.errors import TamperedRecord
-from contracts.headers import Q_BY, Q_ITEMS, Q_REPLAY, Q_SIG, add_q_facts, sealed_digest, verify_q_facts
+from contracts.headers import (
+    Q_BY,
+    Q_ITEMS,
+    Q_REPLAY,
+    Q_SIG,
+    add_q_facts,
+    index,
+    sealed_digest,
+    verify_q_facts,
+)
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 
 ROUTER = Signer.from_bytes("router", os.urandom(32))
@@ -69,3 +80,33 @@ def test_the_digest_covers_ce_and_mk_headers_only_and_tells_topics_apart() -> No
     assert sealed_digest("b", [("ce_id", b"1")]) != base
     assert sealed_digest("a", [("ce_id", b"1"), ("mk_ref", b"x")]) != base
     assert sealed_digest("a", [("ce_i", b"d1")]) != base
+
+
+HOSTILE: list[list[tuple[str, bytes | None]]] = [
+    [("mk_count", b"1"), ("mk_count", b"2")],
+    [("x", b"1"), ("x", b"2")],
+    [("mk_count", None)],
+    [("x", None)],
+    [("ce_" + "n" * 70_000, b"1")],
+    [("", b"")],
+    [(Q_BY, b"router"), (Q_SIG, None)],
+    [(Q_BY, None), (Q_SIG, b"s" * 64)],
+    [(Q_SIG, b"s" * 64), (Q_SIG, b"s" * 64)],
+]
+"""What anybody who may write to a topic can put there: aiokafka hands it over as it is."""
+
+
+@pytest.mark.parametrize("headers", HOSTILE)
+def test_whatever_headers_somebody_wrote_the_record_can_be_set_aside_with_signed_facts(headers: Any) -> None:
+    set_aside = add_q_facts(VALUE, headers, {Q_REPLAY: b"0"}, ROUTER)
+    assert verify(VALUE, set_aside)[Q_REPLAY] == b"0"
+
+
+@pytest.mark.parametrize("headers", HOSTILE)
+def test_hostile_headers_are_tampering_or_harmless_and_nothing_else(headers: Any) -> None:
+    """Any other exception would stop the process that reads the record, and the next one too."""
+    with contextlib.suppress(TamperedRecord):
+        verify(VALUE, headers)
+    with contextlib.suppress(TamperedRecord):
+        index(headers)
+        sealed_digest("mk.raw.v1", headers)
