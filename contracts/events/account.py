@@ -136,7 +136,7 @@ CONNECTING = Family(
     RetentionClass.ACCOUNT,
     Scope.ACCOUNT,
     subject=Subject.NOBODY,
-    occurred_at=Moment.UNDATED,
+    occurred_at=Moment.VALUE,
     directions=("system",),
 )
 
@@ -185,7 +185,6 @@ TYPES = (
         "account.settings_changed",
         AccountSettingsChanged,
         "whatsapp: `account_settings_update`",
-        occurred_at=Moment.VALUE,
     ),
     CONNECTING.declare(
         "account.limits_changed", AccountLimitsChanged, "whatsapp: `business_capability_update`"
@@ -195,6 +194,5 @@ TYPES = (
         "account.updated",
         AccountUpdated,
         "whatsapp: `account_update` with any other event",
-        occurred_at=Moment.VALUE,
     ),
 )

@@ -71,7 +71,7 @@ class Event(Value):
     """The root of every event's `data`."""
 
     direction: Annotated[Literal["inbound", "outbound", "system"], PUBLIC]
-    """Who acted: the person, the business, or Meta."""
+    """Who acted: the person, the business, or Meta; `system` also where Meta does not say."""
     account: Account | None
     person: Annotated[Person | None, HIDDEN, PERSONAL]
     """None: the event names nobody, or several people."""

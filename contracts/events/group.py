@@ -93,10 +93,9 @@ _GROUPING = Family(
     "let the company and its customers talk in a group",
     RetentionClass.CONVERSATION,
     Scope.MESSAGING,
-    subject=Subject.NOBODY,
+    subject=Subject.PARTICIPANT,
     directions=("system",),
 )
-_IN = Subject.PARTICIPANT
 _LISTED = "whatsapp `group_participants_update`: `groups[]`"
 
 TYPES = (
@@ -106,21 +105,11 @@ TYPES = (
     _GROUPING.declare(
         "group.deleted", GroupDeleted, "whatsapp `group_lifecycle_update`: `groups[]` group_delete"
     ),
-    _GROUPING.declare(
-        "group.participant_joined", GroupParticipantJoined, f"{_LISTED} added_participants", subject=_IN
-    ),
-    _GROUPING.declare(
-        "group.participant_left", GroupParticipantLeft, f"{_LISTED} removed_participants", subject=_IN
-    ),
-    _GROUPING.declare(
-        "group.participant_failed", GroupParticipantFailed, f"{_LISTED} failed_participants", subject=_IN
-    ),
-    _GROUPING.declare(
-        "group.join_requested", GroupJoinRequested, f"{_LISTED} group_join_request_created", subject=_IN
-    ),
-    _GROUPING.declare(
-        "group.join_withdrawn", GroupJoinWithdrawn, f"{_LISTED} group_join_request_revoked", subject=_IN
-    ),
+    _GROUPING.declare("group.participant_joined", GroupParticipantJoined, f"{_LISTED} added_participants"),
+    _GROUPING.declare("group.participant_left", GroupParticipantLeft, f"{_LISTED} removed_participants"),
+    _GROUPING.declare("group.participant_failed", GroupParticipantFailed, f"{_LISTED} failed_participants"),
+    _GROUPING.declare("group.join_requested", GroupJoinRequested, f"{_LISTED} group_join_request_created"),
+    _GROUPING.declare("group.join_withdrawn", GroupJoinWithdrawn, f"{_LISTED} group_join_request_revoked"),
     _GROUPING.declare(
         "group.settings_changed", GroupSettingsChanged, "whatsapp `group_settings_update`: `groups[]`"
     ),
@@ -133,6 +122,6 @@ TYPES = (
         "whatsapp `group_status_update`: `groups[]` group_suspend_cleared",
     ),
     _GROUPING.declare(
-        "group.changed", GroupChanged, "whatsapp `group_*_update`: `groups[]` of any other type", subject=_IN
+        "group.changed", GroupChanged, "whatsapp `group_*_update`: `groups[]` of any other type"
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from contracts.events.declaration import Family, RetentionClass, Scope, Subject
+from contracts.events.declaration import Family, RetentionClass, Scope
 from contracts.events.event import PUBLIC, Event, PersonalText, PublicText, Value
 
 
@@ -75,14 +75,11 @@ TYPES = (
     _OWNING.declare("handover.passed", HandoverPassed, "page, instagram: `pass_thread_control`"),
     _OWNING.declare("handover.taken", HandoverTaken, "page, instagram: `take_thread_control`"),
     _OWNING.declare("handover.requested", HandoverRequested, "page, instagram: `request_thread_control`"),
-    _OWNING.declare(
-        "handover.roles_changed", HandoverRolesChanged, "page: `app_roles`", subject=Subject.NOBODY
-    ),
+    _OWNING.declare("handover.roles_changed", HandoverRolesChanged, "page: `app_roles`"),
     Family(
         "keep the company's account working and tell the company what Meta decides about it",
         RetentionClass.ACCOUNT,
         Scope.MESSAGING,
-        subject=Subject.NOBODY,
         directions=("system",),
     ).declare(
         "policy.enforced", PolicyEnforced, "page, instagram: `policy-enforcement`, `policy_enforcement`"

@@ -173,7 +173,7 @@ _HONOURING = Family(
     "show and keep what its author last wanted said, and nothing else",
     RetentionClass.CONVERSATION,
     Scope.MESSAGING,
-    directions=("inbound", "outbound"),
+    directions=("inbound", "outbound", "system"),
 )
 _IMPORTING = Family(
     "continue conversations that the company already had with the person",
@@ -210,7 +210,6 @@ TYPES = (
         "message.announced",
         MessageAnnounced,
         "instagram: `message_edit` with `num_edit` 0 and no text",
-        directions=("inbound", "outbound", "system"),
     ),
     _IMPORTING.declare(
         "history.imported",
@@ -221,14 +220,14 @@ TYPES = (
         "history.progressed",
         HistoryProgressed,
         "whatsapp `history`: a chunk or thread without messages, or with errors",
-        occurred_at=Moment.UNDATED,
+        occurred_at=Moment.VALUE,
         directions=("system",),
     ),
     _IMPORTING.declare(
         "history.declined",
         HistoryDeclined,
         "whatsapp `history`: errors with code 2593109",
-        occurred_at=Moment.UNDATED,
+        occurred_at=Moment.VALUE,
         directions=("system",),
     ),
 )

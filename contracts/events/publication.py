@@ -177,16 +177,16 @@ _INSIGHT = Family(
     RetentionClass.PUBLIC_COMMENT,
     Scope.COMMENTS,
     subject=Subject.NOBODY,
-    occurred_at=Moment.UNDATED,
+    occurred_at=Moment.VALUE,
     directions=("system",),
 )
 _LEADING = Family(
     "let the company answer people who asked it for contact",
     RetentionClass.ACCOUNT,
     Scope.ACCOUNT,
-    subject=Subject.NOBODY,
+    subject=Subject.AUTHOR,
     occurred_at=Moment.NEW_ONLY,
-    directions=("system",),
+    directions=("inbound", "outbound", "system"),
 )
 
 TYPES = (

@@ -30,7 +30,7 @@ _ANSWERING = Family(
     "answer the person on behalf of the company they wrote to",
     RetentionClass.CONVERSATION,
     Scope.MESSAGING,
-    directions=("inbound", "outbound"),
+    directions=("inbound", "outbound", "system"),
 )
 
 TYPES = (

@@ -116,7 +116,7 @@ TYPES = (
         "message.read",
         MessageRead,
         "page: `read` by `watermark`; instagram: `read` by `mid`; whatsapp: `statuses[]` read",
-        directions=("inbound", "outbound"),
+        directions=("inbound", "outbound", "system"),
     ),
     _DELIVERY.declare(
         "message.played", MessagePlayed, "whatsapp: `statuses[]` played", directions=("inbound",)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from contracts.events.declaration import model_of
-from contracts.events.registry import EVENT_TYPES
+from contracts.events.registry import EVENT_TYPES, Moment, Subject
 from contracts.meta_fields import LABELS, MESSAGING
 from router.split import BadItem, Item, data_json, split
 from router.split.check import checker
@@ -91,7 +91,11 @@ def assert_nothing_is_lost(body: bytes) -> None:
 
 def assert_each_item_is_an_event(body: bytes) -> None:
     for item in found(body):
-        EVENT_TYPES[item.event_type].model.model_validate(orjson.loads(data_json(item)))
+        kind = EVENT_TYPES[item.event_type]
+        kind.model.model_validate(orjson.loads(data_json(item)))
+        assert item.direction in kind.directions, (kind.name, item.direction)
+        assert kind.subject is not Subject.NOBODY or not item.aliases, kind.name
+        assert kind.occurred_at is not Moment.UNDATED or item.occurred_at_ms is None, kind.name
         domains = [alias.domain for alias in item.aliases]
         assert len(set(item.aliases)) == len(item.aliases)
         assert domains == sorted(domains, key=list(type(domains[0])).index) if domains else True
