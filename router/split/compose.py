@@ -26,7 +26,7 @@ _PARTS: Final = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Entry:
     """One `entry` of a delivery: what every item in it shares."""
 
@@ -51,7 +51,7 @@ class Entry:
         return envelope
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Place:
     """Where an item stands, with the fragment and what surrounds it."""
 

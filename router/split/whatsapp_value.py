@@ -10,7 +10,7 @@ from router.split.item import AccountKey
 from router.split.reading import Json
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class ValueContext:
     """One `changes[].value` that is made of lists."""
 
