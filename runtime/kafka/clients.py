@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 
 from contracts import topics
 from contracts.errors import BrokerUnavailable, PermanentError
+from runtime.kafka import readable
 
 BATCH_BYTES = 1 << 20
 """`max_batch_size` decides everything (PERFORMANCE.md): 512 KiB or more."""
@@ -181,6 +182,7 @@ def consumer(
     `fetch_max_wait_ms`: how long the broker holds an empty fetch; a partition that is resumed, and a request for
     offsets on the same connection, wait that long at worst.
     """
+    readable.install()
     arguments: dict[str, Any] = {}
     if assignors:
         arguments["partition_assignment_strategy"] = tuple(assignors)
