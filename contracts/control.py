@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64decode
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -132,6 +132,8 @@ class AccountRecord(_Record):
     ids: tuple[AccountId, ...]
     consent: Consent
     state: Literal["connected", "disconnected"]
+    said_at: datetime = datetime.fromtimestamp(0, UTC)
+    """The database's time when this was said, under the account's lock: an older record does not replace a newer one."""
 
     @property
     def record_id(self) -> str:
@@ -280,6 +282,9 @@ class ControlView:
 
     def _put_account(self, record: AccountRecord) -> None:
         previous = self.accounts.get(record.account)
+        if previous is not None and record.said_at < previous.said_at:
+            # Rightly signed, once: put back by somebody it would undo the withdrawal of a consent.
+            raise TamperedRecord("an account's record is older than what control said already")
         self.accounts[record.account] = record
         touched = {(one.kind, one.value) for known in (previous, record) if known for one in known.ids}
         for name in touched:

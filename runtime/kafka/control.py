@@ -41,6 +41,8 @@ class ControlReader:
         self.view = view
         self.listeners: list[Listener] = []
         """Called after each applied record that is not a removal."""
+        self.refusals: list[Callable[[bytes], None]] = []
+        """Called with the key of each record that was refused: compaction will keep that one, and drop what it displaced."""
         self._bootstrap, self._client_id, self._tls = bootstrap, client_id, tls
         self._metrics = metrics
         self._consumer: AIOKafkaConsumer | None = None
@@ -134,6 +136,8 @@ class ControlReader:
             logging.get_logger().error("control.refused", exc=exc, offset=offset)
             if self._metrics is not None:
                 self._metrics.counter(CONTROL_REFUSED).inc()
+            for refused in self.refusals:
+                refused(key)
             return
         if self._metrics is not None:
             self._metrics.counter(CONTROL_APPLIED).inc()

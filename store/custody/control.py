@@ -84,14 +84,22 @@ class Announced:
     ) -> None:
         self.reader = ControlReader(bootstrap, client_id, ControlView(pinned), metrics)
         self.reader.listeners.append(self._saw)
+        self.reader.refusals.append(self._displaced)
         self._records: dict[str, ControlRecord] = {}
 
     def _saw(self, record: ControlRecord) -> None:
         self._records[record.record_id] = record
 
+    def _displaced(self, key: bytes) -> None:
+        # A forged record or removal changes nobody's view, but after compaction the right one is gone for whoever starts.
+        self._records.pop(key.decode("utf-8", "replace"), None)
+
     def lacks(self, record: ControlRecord) -> bool:
-        """Whether the topic's last record of that id is absent or another."""
-        return self._records.get(record.record_id) != record
+        """Whether the topic's last record of that id is absent, refused or another (`said_at` apart)."""
+        known = self._records.get(record.record_id)
+        if isinstance(known, AccountRecord) and isinstance(record, AccountRecord):
+            return known != record.model_copy(update={"said_at": known.said_at})
+        return known != record
 
 
 def signer_records(public_keys: Path) -> list[SignerRecord]:
@@ -175,6 +183,7 @@ async def announce_account(
                     proof_ref=consent["proof_ref"],
                 ),
                 state=locked["state"],
+                said_at=consent["said_at"],
             )
             await publisher.publish(record)
     return record

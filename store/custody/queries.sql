@@ -151,7 +151,8 @@ SELECT account_id, tenant_id, product, state FROM mk.account WHERE account_id = 
 SELECT kind, value FROM mk.account_id WHERE account_id = $1 ORDER BY kind, value
 
 -- name: consent_of
-SELECT proof_ref, state, scopes, since FROM mk.consent WHERE account_id = $1 ORDER BY since DESC, proof_ref LIMIT 1
+-- Asked under the account's lock: what is said later has a later time, whoever says it.
+SELECT proof_ref, state, scopes, since, clock_timestamp() AS said_at FROM mk.consent WHERE account_id = $1 ORDER BY since DESC, proof_ref LIMIT 1
 
 -- name: all_accounts
 SELECT a.account_id, a.tenant_id, a.product, a.state,

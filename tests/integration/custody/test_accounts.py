@@ -4,13 +4,17 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import TopicPartition
 
-from contracts.control import IdKind, app_scoped_user_hash
+from contracts.control import IdKind, app_scoped_user_hash, encode
+from contracts.topics import CONTROL
+from runtime.kafka.clients import Producer, acknowledged, consumer
 from store.custody.cli_account import Connect, connect, disconnect
 from store.custody.cli_tenant import add_tenant
 from store.custody.database import SQL
 from store.custody.errors import AccountIdTaken, NameTaken, TenantNotReady, UnknownName
 from store.custody.operating import Desk
+from store.custody.settings import load_signer
 from tests.integration.custody.conftest import Cell
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -112,3 +116,52 @@ async def test_a_tenant_is_added_once_and_only_with_a_custodian(cell: Cell) -> N
             await desk.tenant("nobody")
         with pytest.raises(UnknownName):
             await disconnect(desk, uuid4())
+
+
+async def test_what_a_stranger_displaces_or_puts_back_on_control_is_announced_again(cell: Cell) -> None:
+    """Without a key: a removal nobody signed, which compaction would obey, and an old record that was signed once."""
+    async with cell.custodian() as custodian, cell.desk() as desk:
+        await custodian.prepare()
+        tenant = await custodian.add_tenant()
+        kept, gone = await connect(desk, _page(tenant, "81")), await connect(desk, _page(tenant, "82"))
+        withdrawn = await disconnect(desk, gone.account)
+        assert withdrawn.said_at > gone.said_at
+        await custodian.duties.full_pass()
+        operator = load_signer("operator", cell.keys / "operator" / "signing.key", "key")
+        key, value, headers = encode(gone, operator)
+        producer = Producer(cell.kafka, "stranger")
+        await producer.start()
+        try:
+            unsigned = await producer.send(CONTROL, None, key=kept.record_id.encode(), partition=0)
+            await acknowledged(unsigned)
+            old = await producer.send(CONTROL, value, key=key, headers=headers, partition=0)
+            after = (await acknowledged(old)).offset
+        finally:
+            await producer.stop()
+        assert await custodian.duties.full_pass()
+        said = await _last_on_control(cell.kafka, after + 1)
+        assert {key for key, value in said if value} >= {kept.record_id.encode(), key}
+        async with cell.view() as view:
+            assert view.accounts[gone.account].consent.state == "withdrawn"
+            assert view.accounts_named(IdKind.PAGE, "81")[0].account == kept.account
+        before = len(await _last_on_control(cell.kafka, after + 1))
+        assert await custodian.duties.full_pass()
+        assert len(await _last_on_control(cell.kafka, after + 1)) == before
+
+
+async def _last_on_control(kafka: str, first: int) -> list[tuple[bytes, bytes | None]]:
+    """Key and value of each record from there on."""
+    at = TopicPartition(CONTROL, 0)
+    reader = consumer(kafka, "test-control", group=None)
+    await reader.start()
+    try:
+        reader.assign([at])
+        reader.seek(at, first)
+        end = (await reader.end_offsets([at]))[at]
+        found: list[tuple[bytes, bytes | None]] = []
+        while await reader.position(at) < end:
+            for records in (await reader.getmany(at, timeout_ms=300)).values():
+                found += [(record.key, record.value) for record in records]
+        return found
+    finally:
+        await reader.stop()

@@ -225,3 +225,17 @@ def test_whatever_a_stranger_writes_is_refused_and_nothing_else(
     """Any other exception would stop every process that follows control, at every start again."""
     with pytest.raises(TamperedRecord):
         view().apply(key, value, [(SIGNED_BY, by), (SIGNATURE, signature)])
+
+
+def test_an_older_record_of_an_account_does_not_bring_a_withdrawn_consent_back() -> None:
+    before = account()
+    consent = before.consent.model_copy(update={"state": "withdrawn"})
+    after = before.model_copy(update={"consent": consent, "said_at": NOW + timedelta(seconds=1)})
+    seen = view()
+    seen.apply(*encode(before.model_copy(update={"said_at": NOW}), CUSTODIAN))
+    seen.apply(*encode(after, CUSTODIAN))
+    for said_at in (NOW, before.said_at):
+        with pytest.raises(TamperedRecord):
+            seen.apply(*encode(before.model_copy(update={"said_at": said_at}), CUSTODIAN))
+        assert seen.accounts[after.account] == after
+    seen.apply(*encode(after, CUSTODIAN))
