@@ -39,21 +39,36 @@ class Group:
 
     folders: tuple[str, ...]
     seconds: int
+    beside: tuple[str, ...] = ()
+    """Files of these folders that use none of the run's servers: run at the same time, by a second pytest."""
 
     @property
     def name(self) -> str:
         """As in the table."""
         return " + ".join(self.folders)
 
-    def paths(self) -> list[str]:
-        """The folders that hold tests."""
-        return [str(HERE / folder) for folder in self.folders if any((HERE / folder).rglob("test_*.py"))]
+    def selections(self) -> list[list[str]]:
+        """What each pytest of this group is given: none where no folder holds tests."""
+        folders = [str(HERE / folder) for folder in self.folders if any((HERE / folder).rglob("test_*.py"))]
+        beside = [str(HERE / path) for path in self.beside]
+        if not folders:
+            return []
+        rest = [*folders, *(f"--ignore={path}" for path in beside)]
+        return [rest, beside] if beside else [rest]
 
 
 GROUPS: Final = (
     Group(("unit", "property", "architecture"), 90),
     Group(("contract",), 30),
-    Group(("integration",), 180),
+    Group(
+        ("integration",),
+        180,
+        beside=(
+            "integration/test_local_stack.py",
+            "integration/ingest/test_wire.py",
+            "integration/ingest/test_wire_limits.py",
+        ),
+    ),
     Group(("fault",), 240),
     Group(("privacy",), 120),
     Group(("e2e",), 120),
@@ -93,21 +108,23 @@ def _work() -> float:
     return time.perf_counter() - started
 
 
-def judge(result: Result, exit_code: int, report: Path) -> None:
-    """Fill in what the run's report says, and everything that is wrong with it."""
-    if report.is_file():
-        for suite in ElementTree.parse(report).getroot().iter("testsuite"):
-            total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-            failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
-            result.passed += max(0, total - failed - skipped)
-            result.failed += failed
-            result.skipped += skipped
-    if exit_code == _NO_TESTS or (exit_code == 0 and not result.passed and not result.skipped):
-        result.problems.append("no test ran")
-    elif exit_code != 0:
+def judge(result: Result, runs: Sequence[tuple[int, Path]]) -> None:
+    """Fill in what the reports of a group's runs say (exit code and report of each), and everything that is wrong."""
+    for _, report in runs:
+        if report.is_file():
+            for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+                total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+                failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+                result.passed += max(0, total - failed - skipped)
+                result.failed += failed
+                result.skipped += skipped
+    codes = [code for code, _ in runs if code not in (0, _NO_TESTS)]
+    if result.failed or codes:
         result.problems.append(
-            f"{result.failed} failed" if result.failed else f"pytest ended with {exit_code}"
+            f"{result.failed} failed" if result.failed else f"pytest ended with {codes[0]}"
         )
+    elif not result.passed and not result.skipped:
+        result.problems.append("no test ran")
     if result.took_s > result.allowed_s:
         result.problems.append(f"over budget by {result.took_s - result.allowed_s:.0f} s")
 
@@ -115,31 +132,46 @@ def judge(result: Result, exit_code: int, report: Path) -> None:
 def run_group(group: Group, factor: float, reports: Path, extra: Sequence[str], stack: LocalStack) -> Result:
     """Run one group's tests; its result. The tests kill servers that are this process's children: it buries them."""
     result = Result(group, allowed_s=group.seconds * factor)
-    paths = group.paths()
-    if not paths:
+    selections = group.selections()
+    if not selections:
         return result
     stack.start()
-    report = reports / f"{group.folders[0]}.xml"
     print(f"\n── {group.name} ──", flush=True)
-    # A test that hangs shows where, long before its folder is ended.
-    command = [sys.executable, "-m", "pytest", *paths, "-q", "-o", f"faulthandler_timeout={_SHOWN_AFTER_S}"]
-    command += [f"--junitxml={report}", *extra]
+    runs: list[tuple[subprocess.Popen[bytes], Path]] = []
     started = time.monotonic()
-    process = subprocess.Popen(command, cwd=HERE.parent, start_new_session=True)
     try:
-        while (ended := process.poll()) is None and time.monotonic() - started < result.allowed_s * _HANGS_AT:
+        for number, selection in enumerate(selections):
+            report = reports / f"{group.folders[0]}-{number}.xml"
+            runs.append((_pytest(selection, report, extra), report))
+        while _running(runs) and time.monotonic() - started < result.allowed_s * _HANGS_AT:
             for node in (stack.kafka, stack.postgres):
                 node.reap()
             time.sleep(_POLL_S)
-        if ended is None:
+        if _running(runs):
             result.problems.append("hung and was ended")
-        exit_code = _end(process) if ended is None else ended
-    except KeyboardInterrupt:
-        _end(process)
-        raise
+    finally:
+        codes = [_end(process) if process.poll() is None else process.returncode for process, _ in runs]
     result.took_s = time.monotonic() - started
-    judge(result, exit_code, report)
+    judge(result, [(code, report) for code, (_, report) in zip(codes, runs, strict=True)])
     return result
+
+
+def _running(runs: Sequence[tuple[subprocess.Popen[bytes], Path]]) -> bool:
+    return any(process.poll() is None for process, _ in runs)
+
+
+def _pytest(selection: Sequence[str], report: Path, extra: Sequence[str]) -> subprocess.Popen[bytes]:
+    # A test that hangs shows where, long before its folder is ended.
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        f"faulthandler_timeout={_SHOWN_AFTER_S}",
+        f"--junitxml={report}",
+    ]
+    command = [sys.executable, "-m", "pytest", *selection, *options, *extra]
+    return subprocess.Popen(command, cwd=HERE.parent, start_new_session=True)
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

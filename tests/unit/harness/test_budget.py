@@ -13,7 +13,7 @@ def judged(tmp_path: Path, exit_code: int, took_s: float = 1.0, **counts: int) -
     report = tmp_path / "report.xml"
     report.write_text(REPORT.format(**{"tests": 0, "failures": 0, "errors": 0, "skipped": 0, **counts}))
     result = Result(Group(("unit",), 90), took_s=took_s, allowed_s=90)
-    judge(result, exit_code, report)
+    judge(result, [(exit_code, report)])
     return result
 
 
@@ -40,8 +40,24 @@ def test_a_folder_with_a_problem_says_which(
 
 def test_a_run_without_a_report_is_a_problem(tmp_path: Path) -> None:
     result = Result(Group(("unit",), 90), took_s=1, allowed_s=90)
-    judge(result, 3, tmp_path / "none.xml")
+    judge(result, [(3, tmp_path / "none.xml")])
     assert result.problems == ["pytest ended with 3"]
+
+
+def test_one_bad_run_of_two_spoils_the_group(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.xml", tmp_path / "bad.xml"
+    good.write_text(REPORT.format(tests=4, failures=0, errors=0, skipped=0))
+    bad.write_text(REPORT.format(tests=2, failures=1, errors=0, skipped=0))
+    result = Result(Group(("integration",), 90), took_s=1, allowed_s=90)
+    judge(result, [(0, good), (1, bad)])
+    assert (result.passed, result.failed, result.problems) == (5, 1, ["1 failed"])
+
+
+def test_what_runs_beside_the_rest_is_run_once() -> None:
+    for group in GROUPS:
+        selections = group.selections()
+        assert all(f"--ignore={path}" in selections[0] for selection in selections[1:] for path in selection)
+        assert all(Path(path).is_file() for selection in selections[1:] for path in selection)
 
 
 def test_budgets_never_shrink_and_the_whole_fits_a_quarter_of_an_hour() -> None:
