@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from contracts.errors import InvalidSettings, ServiceError
+from runtime.logging import frames_of
+
+_NOT_TEXT: Final = frozenset({"Cc", "Cs"})
+"""Unicode categories: what would steer a terminal that shows it, and what is no character (bytes that are not UTF-8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
     if command is None:
         sys.stderr.write("mkc: no such command; mkc --help lists them\n")
         return 2
+    if any(unicodedata.category(character) in _NOT_TEXT for argument in given for character in argument):
+        sys.stderr.write(f"mkc {given[0]}: an argument holds a control character or is not UTF-8\n")
+        return 2
     try:
         module = importlib.import_module(command.module_for(given[1:]))
         return int(module.main(given[1:]))
@@ -105,6 +113,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except Exception as exc:
+        # Not its text: a library quotes what it was given, names and ids of persons too.
+        sys.stderr.write(
+            f"mkc {given[0]}: internal: {type(exc).__name__} at {' < '.join(reversed(frames_of(exc)))}\n"
+        )
+        return 1
 
 
 if __name__ == "__main__":
