@@ -18,6 +18,8 @@ from aiokafka.structs import ConsumerRecord
 from contracts import headers as h
 from contracts.control import ControlView
 from contracts.errors import BrokerUnavailable, KeyNotYetKnown, TransientError
+from contracts.events.registry import EVENT_TYPES
+from contracts.events.words import in_words, shown
 from contracts.topics import tenant_events_topic
 from runtime.files import SecretFolder
 from runtime.kafka.clients import consumer as make_consumer
@@ -27,10 +29,11 @@ from store.lanes.database import Connection, fetch_row
 from store.lanes.event_types import known_type
 from store.lanes.opening import TenantOpener
 from store.lanes.queries import fixed
-from store.lanes.reading import Tenant, connected, find_tenant, recorded, say, text_of, whoever
+from store.lanes.reading import Tenant, connected, find_tenant, recorded, say, whoever
 from store.settings import ReaderSettings, read_control_signers
 
 _KEY_WAIT_S: Final = 0.5
+_TYPE_COLUMNS: Final = max(map(len, EVENT_TYPES))
 
 
 class NoTopic(KeyNotYetKnown):
@@ -170,13 +173,19 @@ async def _opened(opener: TenantOpener, record: ConsumerRecord, tenant: Tenant) 
 
 
 def _line(event: dict[str, Any], *, is_open: bool) -> str:
+    """A line of headers, and below it, if the value was opened, what it says. Headers may be anybody's until it opens."""
     arrow = {"i": "←", "o": "→"}.get(str(event["direction"]), "·")
     line = (
-        f"{event['partition']}:{event['offset']:<8} {event['occurred_at'] or 'undated':<24} "
-        f"{str(event['conversation'])[:8]} {arrow} {event['type']:<22} {event['bytes']:>6} B"
+        f"{event['partition']}:{event['offset']:<8} {shown(event['occurred_at'] or 'undated'):<24} "
+        f"{shown(event['conversation'] or '-')[:8]:<8} {arrow} {shown(event['type'] or '?'):<{_TYPE_COLUMNS}} "
+        f"{event['bytes']:>6} B"
     )
+    if event["replay"]:
+        line += "  put back"
     if not is_open:
         return line
-    return (
-        f"{line}  {event['unreadable']}" if "unreadable" in event else f"{line}  {text_of(event.get('data'))}"
-    )
+    if "unreadable" in event:
+        return f"{line}  {event['unreadable']}"
+    if event.get("notice"):
+        return f"{line}  an erasure is announced"
+    return "\n".join([line, *(f"    {text}" for text in in_words(str(event["type"]), event.get("data")))])
