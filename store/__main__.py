@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
+from collections.abc import Awaitable, Callable
 from importlib import resources
 
 from contracts.control import ControlView
-from contracts.errors import DatabaseUnavailable, InvalidSettings
+from contracts.errors import InvalidSettings, TransientError
 from contracts.metrics import STORE_LANES, STORE_OLDEST
 from contracts.signing import Signer
 from runtime import logging
@@ -42,18 +44,18 @@ def migration_numbers() -> list[int]:
     return sorted(int(entry.name.split("_")[0]) for entry in folder.iterdir() if entry.name.endswith(".sql"))
 
 
-async def _await_schema(settings: StoreSettings, supervisor: Supervisor, available: Availability) -> None:
-    """Raises SchemaIncompatible. While Postgres is away the process stays up and asks again."""
+async def _until(attempt: Callable[[], Awaitable[None]], event: str, supervisor: Supervisor) -> None:
+    """Try until it works: Kafka or Postgres away at the start is waited for, and the process stays up, not ready."""
     pause_s = 0.1
     while not supervisor.stopping.is_set():
         try:
-            await check_schema_version(settings.database.get_secret_value(), migration_numbers())
-        except DatabaseUnavailable as exc:
-            logging.get_logger().warning("database.lost", exc=exc)
-            await asyncio.sleep(pause_s)
+            await attempt()
+        except TransientError as exc:
+            logging.get_logger().warning(event, exc=exc, wait_s=pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(supervisor.stopping.wait(), pause_s)
             pause_s = min(2.0, pause_s * 2)
         else:
-            available.database = True
             return
 
 
@@ -84,7 +86,7 @@ async def serve(supervisor: Supervisor) -> None:
     lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes)
     placing = Placing(dsn, view, lanes, persister, producer, metrics, clock)
     lanes.on_unplaced = placing.wake
-    control.listeners += [opener.control_applied, lanes.control_applied]
+    control.listeners += [opener.control_applied, placing.control_applied, lanes.control_applied]
 
     def gauges() -> None:
         now_s = clock.monotonic()
@@ -99,6 +101,18 @@ async def serve(supervisor: Supervisor) -> None:
         age_s = 0.0 if oldest_ms is None else max(0.0, clock.now().timestamp() - oldest_ms / 1000)
         metrics.gauge(STORE_OLDEST).set(age_s)
 
+    async def check_schema() -> None:
+        """Raises SchemaIncompatible."""
+        await check_schema_version(dsn, migration_numbers())
+        available.database = True
+
+    async def follow_control() -> None:
+        try:
+            await control.start(supervisor)
+        except TransientError:
+            await control.stop()
+            raise
+
     health = HealthServer(
         settings.health_host,
         settings.health_port,
@@ -108,10 +122,12 @@ async def serve(supervisor: Supervisor) -> None:
     health.before_scrape.append(gauges)
     control_read = False
     async with health:
-        await _await_schema(settings, supervisor, available)
-        await producer.start()
         try:
-            await control.start(supervisor)
+            await _until(check_schema, "database.away", supervisor)
+            await _until(producer.start, "kafka.away", supervisor)
+            await _until(follow_control, "kafka.away", supervisor)
+            if supervisor.stopping.is_set():
+                return
             control_read = True
             workers = [
                 supervisor.start(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -157,6 +157,11 @@ class Lane:
         self.gap = None
         self._clear()
         self.stage = Stage.READY
+
+    def keep_for(self, retention_days: int) -> None:
+        """How long its tenant keeps: from the next batch on."""
+        if self.tenancy is not None and self.tenancy.retention_days != retention_days:
+            self.tenancy = replace(self.tenancy, retention_days=retention_days)
 
     def unplace(self) -> None:
         """Forget the queue and read the position again."""

@@ -7,12 +7,12 @@ never let a lane read before its position is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
-from contracts.control import ControlView
+from contracts.control import ControlRecord, ControlView, TenantRecord
 from contracts.errors import DatabaseUnavailable, FatalError, SchemaIncompatible, TransientError
 from contracts.ledger import ExpiredLine
 from contracts.metrics import STORE_EXPIRED_UNREAD
@@ -27,7 +27,7 @@ from store.lanes.persist import Batch, Persisted, Persister
 from store.lanes.queries import fixed, tenant_statements
 from store.lanes.transaction import SHARED_LOCK_TIMEOUT_MS, store_batches
 
-_RETENTION_READ_EVERY_S: Final = 30.0
+_TENANTS_READ_EVERY_S: Final = 30.0
 _IDLE_S: Final = 1.0
 
 
@@ -79,17 +79,25 @@ class Placing:
         self._connection: Connection | None = None
         self._tenants: dict[UUID, _Known] = {}
         self._tenants_read_s = float("-inf")
+        self._are_tenants_stale = False
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
         """A lane was assigned or unplaced, or control changed."""
         self._wanted.set()
 
+    def control_applied(self, record: ControlRecord) -> None:
+        """A tenant changed: what the database says of it may have changed as well."""
+        if isinstance(record, TenantRecord):
+            self._are_tenants_stale = True
+
     async def run(self, lanes: dict[object, Lane]) -> None:
-        """Place lanes until cancelled."""
+        """Place lanes until cancelled, and let those that run know how long their tenant keeps."""
         try:
             while True:
                 self._wanted.clear()
+                if lanes and self._must_read_tenants():
+                    await self._refresh(lanes.values())
                 due = [lane for lane in lanes.values() if self._is_due(lane)]
                 if due:
                     await self._place_all(due)
@@ -186,14 +194,32 @@ class Placing:
         self._kafka_log.read_from(lane, position)
         self._log.info("lane.placed", slot=lane.slot, partition=lane.partition, position=position)
 
+    def _must_read_tenants(self) -> bool:
+        """Every so often; soon after control said something of a tenant, but never twice a second."""
+        age_s = self._clock.monotonic() - self._tenants_read_s
+        return age_s > (_IDLE_S if self._are_tenants_stale else _TENANTS_READ_EVERY_S)
+
+    async def _refresh(self, lanes: Iterable[Lane]) -> None:
+        try:
+            await self._read_tenants(await self._connected())
+        except TransientError as exc:
+            self._log.warning("tenants.not_read", exc=exc)
+            self._tenants_read_s = self._clock.monotonic()  # lanes go on with what was read last
+            return
+        for lane in lanes:
+            known = self._tenants.get(lane.tenancy.tenant) if lane.tenancy is not None else None
+            if known is not None:
+                lane.keep_for(known.retention_days)
+
+    async def _read_tenants(self, connection: Connection) -> None:
+        self._are_tenants_stale = False
+        rows = await fetch(connection, fixed("tenants"))
+        self._tenants = {row["tenant_id"]: _Known(row["schema_name"], row["retention_days"]) for row in rows}
+        self._tenants_read_s = self._clock.monotonic()
+
     async def _tenancy(self, connection: Connection, tenant: UUID) -> Tenancy:
-        now_s = self._clock.monotonic()
-        if tenant not in self._tenants or now_s - self._tenants_read_s > _RETENTION_READ_EVERY_S:
-            rows = await fetch(connection, fixed("tenants"))
-            self._tenants = {
-                row["tenant_id"]: _Known(row["schema_name"], row["retention_days"]) for row in rows
-            }
-            self._tenants_read_s = now_s
+        if tenant not in self._tenants:
+            await self._read_tenants(connection)
         known = self._tenants.get(tenant)
         record = self._view.tenants[tenant]
         if known is None or known.schema != record.schema_name:

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from contracts import headers as h
-from contracts.control import SignerRecord
+from contracts.control import SignerRecord, TenantRecord
 from contracts.signing import RIGHTS_BY_PROCESS, Signer
 from contracts.topics import LEDGER, tenant_events_topic
 from deploy.local.node import minimal_environment
@@ -162,6 +162,26 @@ async def test_a_time_for_which_no_table_partition_can_come_does_not_hold_the_la
     await router.publish(tenant, account)
     world_with_store.wait_until(lambda: total(world_with_store, tenant) == 2, 10)
     assert world_with_store.outcomes(tenant) == {"quarantined": 1, "stored": 1}
+
+
+async def test_a_changed_retention_reaches_a_running_lane_without_a_restart(
+    world_with_store: World, router: Router
+) -> None:
+    tenant, account = new_tenant(world_with_store)
+    two_days_ago_ms = int(time.time() - 2 * 86_400) * 1000
+    old = str(UUID(int=two_days_ago_ms << 80 | 0x8 << 76 | 0x2 << 62)).encode()
+    await router.publish(tenant, account, changes={h.CE_ID: old})
+    world_with_store.wait_rows(tenant, 1)
+    world_with_store.sql("UPDATE mk.tenant SET retention_days = 1 WHERE tenant_id = $1", tenant.tenant)
+    await router.announce(
+        TenantRecord(
+            tenant=tenant.tenant, state="ready", slot=tenant.slot, partitions=1, schema_name=tenant.schema
+        )
+    )
+    await asyncio.sleep(2.5)  # the store reads tenants again within a second or two of a word on control
+    await router.publish(tenant, account, changes={h.CE_ID: old[:-1] + b"1"})
+    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 2, 10)
+    assert world_with_store.outcomes(tenant) == {"stored": 1, "expired": 1}
 
 
 async def test_a_disconnected_accounts_backlog_ends_as_refused(
