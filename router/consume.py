@@ -121,10 +121,11 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             for at, offset in exc.args[0].items():
                 await self._place(at, offset)
             return
+        now = self._clock.monotonic()
         for at, records in batches.items():
             partition = self.partitions.get(at.partition)
             if partition is not None:
-                partition.add(map(_fetched, records))
+                partition.add(_fetched(record, now) for record in records)
         self._pace()
 
     async def _place(self, at: TopicPartition, expected: int) -> None:
@@ -239,8 +240,8 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._on_assigned(frozenset(self.partitions))
 
 
-def _fetched(record: ConsumerRecord) -> RawRecord:
+def _fetched(record: ConsumerRecord, now: float) -> RawRecord:
     headers: Any = tuple(record.headers)
     return RawRecord(
-        record.topic, record.partition, record.offset, record.timestamp, record.value or b"", headers
+        record.topic, record.partition, record.offset, record.timestamp, record.value or b"", headers, now
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,6 +45,8 @@ class RawRecord:
     timestamp_ms: int
     value: bytes = field(repr=False)
     headers: Headers = field(repr=False)
+    fetched_at: float = math.inf
+    """Monotonic second at which it was here: control as of later knows whatever was acknowledged before it was posted."""
 
     @property
     def size(self) -> int:

@@ -47,6 +47,8 @@ class Control(Protocol):
     """The control plane as the router follows it."""
 
     view: ControlView
+    current_as_of: float
+    """The view holds everything up to an end offset that was requested at this monotonic second."""
 
     async def catch_up(self, timeout_s: float = 5.0) -> None:
         """Return when the view holds everything up to an end offset requested after this call."""
@@ -229,7 +231,13 @@ class RecordRouter:
                 one = Deferred(number, path, delivery.app, found)
                 if not (underway.accounts and found.account in underway.accounts):
                     resolution = self._resolve(one, endings)
-                    if isinstance(resolution, Destination) or resolution is None or resolution.settled:
+                    if (
+                        isinstance(resolution, Destination)
+                        or resolution is None
+                        or resolution.settled
+                        # Or strangers, each of whom waits for control, would fill the room of everybody.
+                        or endings.record.fetched_at <= self._control.current_as_of
+                    ):
                         self._end(one, resolution, endings)
                         continue
                 deferred.append(one)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -43,6 +45,8 @@ class ControlReader:
         """Called after each applied record that is not a removal."""
         self.refusals: list[Callable[[bytes], None]] = []
         """Called with the key of each record that was refused: compaction will keep that one, and drop what it displaced."""
+        self.current_as_of = -math.inf
+        """The view holds everything up to an end offset that was requested at this monotonic second."""
         self._bootstrap, self._client_id, self._tls = bootstrap, client_id, tls
         self._metrics = metrics
         self._consumer: AIOKafkaConsumer | None = None
@@ -106,9 +110,11 @@ class ControlReader:
         await asyncio.sleep(max(0.0, self._last_request + REQUEST_INTERVAL_S - loop.time()))
         self._last_request = loop.time()
         self._pending = None  # whoever calls from here on came after this request: it may be too old for them
+        requested_at = time.monotonic()
         end = (await self._consumer.end_offsets([_PARTITION]))[_PARTITION]
         async with self._moved:
             await self._moved.wait_for(lambda: self._applied >= end)
+        self.current_as_of = max(self.current_as_of, requested_at)
 
     async def _follow(self) -> None:
         assert self._consumer is not None

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +59,8 @@ class Control:
     def __init__(self, failures: int) -> None:
         self.view: ControlView = view(*records())
         self._failures = failures
+
+    current_as_of = -math.inf
 
     async def catch_up(self, timeout_s: float = 5.0) -> None:
         await asyncio.sleep(0)
@@ -220,6 +225,49 @@ def test_an_account_that_is_connected_meanwhile_does_not_overtake_itself() -> No
 
     late = [posted.path for posted in asyncio.run(run()) if posted.item and posted.item.account == LATE]
     assert late == ["deliveries[0].entry[0]", "deliveries[2].entry[0]"]
+
+
+@pytest.mark.parametrize(
+    ("fetched_at", "waits"), [(9.0, False), (10.0, False), (10.1, True), (math.inf, True)]
+)
+def test_a_stranger_waits_for_control_only_if_it_came_after_the_last_look_at_it(
+    fetched_at: float, waits: bool
+) -> None:
+    """Else a flood of strangers would move at the pace of one look a second and fill everybody's room meanwhile."""
+
+    async def run() -> int:
+        known = {"ingest": KnownSigner("ingest", INGEST.public_raw, RIGHTS_BY_PROCESS["ingest"])}
+        signers = Signers(known.get)
+        control = Control(0)
+        control.current_as_of = 10.0
+        tasks: list[asyncio.Task[None]] = []
+        completed: list[RecordEndings] = []
+
+        def start(_name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+            tasks.append(asyncio.create_task(work))
+            return tasks[-1]
+
+        router = RecordRouter(
+            control=control,
+            opener=RecordOpener({RAW_KEY.public.key_id: RAW_KEY}.get, signers),
+            signers=signers,
+            reload_keys=lambda: None,
+            split=split,
+            scope_of=scope_of,
+            routing_key=ROUTING_KEY,
+            outboxes=Outboxes(),
+            clock=CLOCK,
+            start=start,
+            in_flight=InFlight(),
+            on_complete=completed.append,
+        )
+        await router.route(replace(record([["unknown"]]), fetched_at=fetched_at), Underway())
+        await asyncio.gather(*tasks)
+        (endings,) = completed
+        assert endings.tenants[""].refused == {"unknown_account": 1}
+        return len(tasks)
+
+    assert asyncio.run(run()) == waits
 
 
 @settings(max_examples=60, deadline=None)
