@@ -6,9 +6,10 @@ Importing a module that declares a type with a field that is neither personal no
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, get_args
 
 from pydantic import BaseModel
@@ -90,6 +91,11 @@ class EventType:
     directions: tuple[str, ...]
     part: str | None = None
     part_model: type[BaseModel] | None = None
+    past: Mapping[int, type[BaseModel]] = field(default_factory=dict, hash=False)
+
+    def model_for(self, version: int) -> type[BaseModel] | None:
+        """The model of that version; None for one of a later release."""
+        return self.model if version == self.version else self.past.get(version)
 
     @property
     def dataschema(self) -> str:
@@ -132,9 +138,17 @@ class Family:
         subject: Subject | None = None,
         occurred_at: Moment | None = None,
         directions: tuple[str, ...] | None = None,
+        past: Mapping[int, type[Event]] = MappingProxyType({}),
     ) -> EventType:
-        """One type. Raises TypeError if a field of the model is neither personal nor public."""
+        """One type. Raises TypeError if a field is neither personal nor public, or an earlier version has no model.
+
+        To raise a type's version: keep its model under another name in `past`, and its schema and examples as they are.
+        """
         part, part_model = _part_of(model)
+        if set(past) != set(range(1, version)):
+            raise TypeError(f"{name}: each version before {version} needs its model")
+        for earlier in past.values():
+            list(personal_paths(earlier))
         return EventType(
             name=name,
             version=version,
@@ -151,6 +165,7 @@ class Family:
             directions=directions or self.directions,
             part=part,
             part_model=part_model,
+            past=MappingProxyType(dict(past)),
         )
 
 
@@ -180,12 +195,12 @@ def privacy_of(field: FieldInfo) -> Privacy | None:
 
 def personal_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Dotted paths of all personal fields. Raises TypeError for a field that declares nothing."""
-    for name, field in model.model_fields.items():
-        declared = privacy_of(field)
+    for name, info in model.model_fields.items():
+        declared = privacy_of(info)
         if declared is Privacy.PERSONAL:
             yield prefix + name
         elif declared is None:
-            inner = model_of(field.annotation)
+            inner = model_of(info.annotation)
             if inner is None:
                 raise TypeError(f"{model.__name__}.{name} is declared neither personal nor public")
             yield from personal_paths(inner, f"{prefix}{name}.")

@@ -41,13 +41,13 @@ def in_words(event_type: str, data: object) -> list[str]:
         lines += _lines("standby", ["another app owns the conversation"])
     declared = EVENT_TYPES.get(event_type)
     if declared is not None:
-        for name, field in declared.model.model_fields.items():
-            if name not in Event.model_fields:
-                model, value = model_of(field.annotation), data.get(name)
-                if model is not None and isinstance(value, Mapping):
-                    lines += _lines(name, _fields(model, value))
-                else:
-                    lines += _lines(name, _value(name, model, value))
+        for name, model, value in _named(declared.model, data):
+            if name in Event.model_fields:
+                continue
+            if model is not None and isinstance(value, Mapping):
+                lines += _lines(name, _fields(model, value))
+            else:
+                lines += _lines(name, _value(name, model, value))
     if declared is None or event_type == UNKNOWN:
         lines += _lines("fragment", _leaves(data.get("fragment", data)))
     return lines
@@ -70,7 +70,7 @@ def shown(value: object) -> str:
 def _lines(title: str, parts: list[str]) -> list[str]:
     if not parts:
         return []
-    head = f"{title:<12} "
+    head = f"{shown(title):<12} "
     return textwrap.wrap(
         head + _SEPARATOR.join(parts),
         COLUMNS,
@@ -81,15 +81,23 @@ def _lines(title: str, parts: list[str]) -> list[str]:
     )
 
 
-def _fields(model: type[BaseModel], value: object) -> list[str]:
-    """The fields that are there, in the model's order."""
-    if not isinstance(value, Mapping):
-        return []
-    found: list[str] = []
+def _named(
+    model: type[BaseModel], value: Mapping[str, Any]
+) -> Iterator[tuple[str, type[BaseModel] | None, Any]]:
+    """Name, model and value of each field that is there: the model's in its order, then those of another version."""
     for name, field in model.model_fields.items():
         if name in value:
-            label = name.removesuffix(_MILLISECONDS).removesuffix(_SECONDS)
-            found += [f"{label}: {text}" for text in _value(name, model_of(field.annotation), value[name])]
+            yield name, model_of(field.annotation), value[name]
+    for name, other in value.items():
+        if name not in model.model_fields:
+            yield name, None, other
+
+
+def _fields(model: type[BaseModel], value: object) -> list[str]:
+    found: list[str] = []
+    for name, inner, content in _named(model, value) if isinstance(value, Mapping) else ():
+        label = shown(name.removesuffix(_MILLISECONDS).removesuffix(_SECONDS))
+        found += [f"{label}: {text}" for text in _value(name, inner, content)]
     return found
 
 

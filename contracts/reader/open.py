@@ -195,13 +195,14 @@ def open_event(
 
 
 def _data(kind: str, version: int, raw: bytes) -> EventData | None:
-    """The type's model, or None if this release does not know it. Raises ContractViolation if it is not JSON or of another shape."""
+    """The model of that version, or None if this release does not know it. Raises ContractViolation for another shape."""
     declared = EVENT_TYPES.get(kind)
+    model = declared.model_for(version) if declared is not None else None
     try:
         value = parse(raw)
-        if declared is None or declared.version != version:
+        if model is None:
             return None
-        data = declared.model.model_validate(value)
+        data = model.model_validate(value)
     except ValueError as exc:  # pydantic's ValidationError is one
         raise ContractViolation("an event's data is not of its type's shape") from exc
     if not isinstance(data, EventData):

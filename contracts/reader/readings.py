@@ -21,8 +21,9 @@ Model = TypeVar("Model", bound=EventData)
 class Event:
     """One event whose seal, signature, tenant and shape were checked. Times are aware UTC.
 
-    `data` is the type's model, or None for a type or version that this release does not know: such an event is
-    delivered all the same, and `json()` gives what it holds. `occurred_at` is None for an undated event.
+    `data` is the model of the type's `version`, earlier ones included, or None for a type or version that this release
+    does not know: such an event is delivered all the same, and `json()` gives what it holds. `occurred_at` is None for
+    an undated event.
     """
 
     id: UUID

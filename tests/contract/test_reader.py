@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import ContractViolation, KeyNotYetKnown, TamperedRecord
+from contracts.events.declaration import Family, RetentionClass, Scope
+from contracts.events.event import PUBLIC
+from contracts.events.event import Event as EventData
 from contracts.events.message import MessageReceived, MessageSent
 from contracts.reader import (
     Erased,
@@ -82,6 +86,51 @@ def test_a_type_or_version_of_a_later_release_is_delivered_untyped(kind: str, ve
     event = read(opener(), message(kind=kind, version=version, data=b'{"parcel":7}'))
     assert isinstance(event, Event)
     assert (event.is_typed, event.type, event.version, event.json()) == (False, kind, version, {"parcel": 7})
+
+
+class ParcelSent(EventData):
+    """A parcel went off."""
+
+    parcel: Annotated[int, PUBLIC]
+
+
+class ParcelArrived(EventData):
+    """A parcel arrived."""
+
+    parcels: Annotated[tuple[int, ...], PUBLIC]
+
+
+def test_events_of_an_earlier_version_read_by_the_model_they_were_written_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    family = Family("bring parcels", RetentionClass.CONVERSATION, Scope.MESSAGING)
+    kind = family.declare("parcel.arrived", ParcelArrived, "nowhere", version=2, past={1: ParcelSent})
+    monkeypatch.setattr("contracts.reader.open.EVENT_TYPES", {kind.name: kind})
+    around = b'{"direction":"inbound","account":null,"person":null,"fragment":{},"envelope":{},'
+    for version, own, model in (
+        (1, b'"parcel":7}', ParcelSent),
+        (2, b'"parcels":[7]}', ParcelArrived),
+        (3, b'"crates":7}', None),
+    ):
+        event = read(opener(), message(kind=kind.name, version=version, data=around + own))
+        assert isinstance(event, Event)
+        assert (event.version, type(event.data)) == (version, model or type(None))
+    for version, own in ((1, b'"parcels":[7]}'), (2, b'"parcel":7}')):
+        with pytest.raises(ContractViolation):
+            read(opener(), message(kind=kind.name, version=version, data=around + own))
+
+
+def test_a_version_is_not_raised_without_a_model_for_each_before_it() -> None:
+    family = Family("bring parcels", RetentionClass.CONVERSATION, Scope.MESSAGING)
+    wrong: tuple[tuple[int, dict[int, type[EventData]]], ...] = (
+        (2, {}),
+        (3, {1: ParcelSent}),
+        (1, {1: ParcelSent}),
+        (2, {2: ParcelSent}),
+    )
+    for version, past in wrong:
+        with pytest.raises(TypeError, match="needs its model"):
+            family.declare("parcel.arrived", ParcelArrived, "nowhere", version=version, past=past)
 
 
 def test_a_single_record_opens_without_keeping_an_opener() -> None:

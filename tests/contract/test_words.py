@@ -91,3 +91,15 @@ def test_a_value_without_end_is_cut() -> None:
     lines = in_words("message.received", {"message": {"text": "a" * 10_000, "id": "m"}})
     assert sum(map(len, lines)) < LONGEST_VALUE + 200
     assert "a…" in "".join(lines).replace(" ", "")
+
+
+def test_fields_of_another_version_are_shown_after_those_that_are_known() -> None:
+    data = {
+        "mood": "cheerful",
+        "message": {"scent": {"of": ["rain"]}, "text": "Oi"},
+        "fragment": {"text": "Oi"},
+    }
+    assert in_words("message.received", data) == [
+        "message      text: Oi · scent: (of[0]: rain)",
+        "mood         cheerful",
+    ]
