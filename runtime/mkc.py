@@ -51,7 +51,7 @@ COMMANDS: Final[dict[str, Command]] = {
         {"tenant": "store.lanes.cli_quarantine"},
     ),
     "contract": Command(
-        "contracts.cli", "show what an event type promises, and what changed for its readers"
+        "contracts.generate.cli", "show what an event type promises, and what changed for its readers"
     ),
     "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
     "doctor": Command(

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from contracts.cli import main
 from contracts.events.registry import EVENT_TYPES
 from contracts.generate.breaking import Change
+from contracts.generate.cli import main
 from contracts.generate.files import schemas
 from runtime.mkc import main as mkc
 
@@ -59,8 +59,8 @@ def test_a_difference_of_a_shared_shape_is_said_once_and_what_breaks_comes_first
         Change("comment.edited.comment.text", "is new and optional"),
         Change("lead.received", "the event type is gone", breaks=True),
     ]
-    monkeypatch.setattr("contracts.cli.schemas_at", lambda revision: {})
-    monkeypatch.setattr("contracts.cli.all_changes", lambda old, new: found)
+    monkeypatch.setattr("contracts.generate.cli.schemas_at", lambda revision: {})
+    monkeypatch.setattr("contracts.generate.cli.all_changes", lambda old, new: found)
     assert main(["diff", "HEAD"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "Breaks those who read the events:",
