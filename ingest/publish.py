@@ -17,6 +17,7 @@ from contracts import topics
 from contracts.block import Delivery, pack
 from contracts.errors import (
     BrokerUnavailable,
+    FatalError,
     InvalidSettings,
     Overloaded,
     PermanentError,
@@ -24,7 +25,7 @@ from contracts.errors import (
 )
 from contracts.headers import MK_COUNT, MK_SIZE
 from contracts.hybrid import HybridPublicKey
-from contracts.sealing import NO_TENANT
+from contracts.sealing import CLOCK_SLACK_S, NO_TENANT
 from ingest.block import Cause, Entry, Partitioner, PartitionQueue, QueueLimits
 from ingest.counts import Counts
 from ingest.signature import Verified
@@ -256,8 +257,9 @@ class BlockPublisher:
         facts = [(MK_COUNT, str(len(deliveries)).encode()), (MK_SIZE, str(size).encode())]
         try:
             value, headers = self._epochs.seal(topics.RAW, NO_TENANT, self._recipient(), packed, facts)
+            sealed_at = time.time()
             handed = await self._sender.send(topics.RAW, value, headers=headers, partition=partition)
-            await acknowledged(handed)
+            taken_at = (await acknowledged(handed)).timestamp / 1000
         except TenantUnavailable:
             return Cause.NO_KEY
         except BrokerUnavailable:
@@ -265,6 +267,12 @@ class BlockPublisher:
         except PermanentError as exc:
             # Cannot be: a block holds 1 MiB or one delivery of at most 4, and the topic takes 5. Never a 200 for it.
             get_logger().error("block.refused", exc=exc, bytes=size)
+            return Cause.BROKER
+        if sealed_at - taken_at > CLOCK_SLACK_S:
+            # Nobody could open it, now or later: the epoch begins after the broker took the record. Never a 200 for it.
+            self._fail(
+                FatalError("this host's clock is more than five minutes ahead of Kafka's: set it right")
+            )
             return Cause.BROKER
         return None
 

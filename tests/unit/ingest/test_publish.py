@@ -3,15 +3,17 @@
 import asyncio
 import base64
 import hmac
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from aiokafka.structs import RecordMetadata, TopicPartition
 
 from contracts import raw_keys, topics
 from contracts.block import unpack
-from contracts.errors import BrokerUnavailable
+from contracts.errors import BrokerUnavailable, FatalError
 from contracts.headers import MK_COUNT, MK_SIZE, index
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import RecordOpener
@@ -66,7 +68,7 @@ class Sender:
         self.sent.append((value, headers, partition))
         ack: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.at_once:
-            ack.set_result(None)
+            ack.set_result(taken())
         self.acks.append(ack)
         return ack
 
@@ -123,6 +125,12 @@ class Bench:
         return [one.body for one in unpack(opened.plaintext, int(facts[MK_SIZE]), int(facts[MK_COUNT]))]
 
 
+def taken(ago_s: float = 0.0) -> RecordMetadata:
+    """The broker's acknowledgement, with its own time."""
+    now_ms = int((time.time() - ago_s) * 1000)
+    return RecordMetadata(topics.RAW, 0, TopicPartition(topics.RAW, 0), 0, now_ms, 1, 0)
+
+
 def verified(body: bytes) -> Verified:
     header = b"sha256=" + hmac.digest(b"s", body, "sha256").hex().encode()
     return verify(body, header, [AppSecret("s", b"s")])
@@ -140,7 +148,7 @@ async def test_deliveries_of_one_moment_leave_in_one_record_at_once() -> None:
         assert len(bench.sender.sent) == 1
         assert bench.bodies(0) == [b"body %d" % n for n in range(5)]
         assert not any(one.done() for one in waiting)
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         assert [await one for one in waiting] == [None] * 5
 
 
@@ -152,10 +160,10 @@ async def test_what_arrives_while_blocks_are_in_flight_forms_the_next_one() -> N
         later = [bench.publisher.offer("app", verified(b"later %d" % n)) for n in range(3)]
         await settled()
         assert len(bench.sender.sent) == IN_FLIGHT
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         await settled()
         assert bench.bodies(IN_FLIGHT) == [b"later %d" % n for n in range(3)]
-        bench.sender.acks[IN_FLIGHT].set_result(None)
+        bench.sender.acks[IN_FLIGHT].set_result(taken())
         assert [await one for one in later] == [None] * 3
 
 
@@ -167,10 +175,22 @@ async def test_without_an_acknowledgement_the_answer_is_503_in_time() -> None:
         assert 0.4 < asyncio.get_running_loop().time() - started < 0.8
 
 
+@pytest.mark.parametrize(("ahead_s", "promised"), [(-600, True), (0, True), (290, True), (310, False)])
+async def test_a_clock_so_far_ahead_that_nobody_could_open_the_block_stops_the_process_without_a_promise(
+    ahead_s: float, promised: bool
+) -> None:
+    async with Bench() as bench:
+        waiter = bench.publisher.offer("app", verified(b"x"))
+        await settled()
+        bench.sender.acks[0].set_result(taken(ahead_s))
+        assert await waiter is (None if promised else Cause.BROKER)
+        assert [type(one) for one in bench.failures] == ([] if promised else [FatalError])
+
+
 async def test_a_late_acknowledgement_frees_the_lane_again() -> None:
     async with Bench() as bench:
         assert await asyncio.wait_for(bench.publisher.offer("app", verified(b"x")), 2) is Cause.BROKER
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         await settled()
         bench.sender.at_once = True
         assert await bench.publisher.offer("app", verified(b"y")) is None
@@ -184,7 +204,7 @@ async def test_an_expired_delivery_is_never_sealed() -> None:
         expired = bench.publisher.offer("app", verified(b"expired"))
         assert await asyncio.wait_for(expired, 2) is Cause.QUEUE_AGE
         for ack in list(bench.sender.acks):
-            ack.set_result(None)
+            ack.set_result(taken())
         await settled()
         assert len(bench.sender.sent) == IN_FLIGHT
 
@@ -196,7 +216,7 @@ async def test_a_cancelled_waiter_takes_only_its_own_delivery_along() -> None:
         gone.cancel()
         await settled()
         assert bench.bodies(0) == [b"here"]
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         assert await here is None
 
 
@@ -206,7 +226,7 @@ async def test_a_waiter_cancelled_after_sealing_changes_nothing_for_the_others()
         here = bench.publisher.offer("app", verified(b"here"))
         await settled()
         gone.cancel()
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         assert await here is None
         assert bench.bodies(0) == [b"gone", b"here"]
         assert bench.failures == []
@@ -309,6 +329,6 @@ async def test_draining_waits_for_what_is_in_flight() -> None:
     async with Bench() as bench:
         waiter = bench.publisher.offer("app", verified(b"x"))
         assert not await bench.publisher.drain(0.05)
-        bench.sender.acks[0].set_result(None)
+        bench.sender.acks[0].set_result(taken())
         assert await bench.publisher.drain(0.5)
         assert waiter.result() is None
