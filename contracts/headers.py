@@ -7,7 +7,7 @@ signed by whoever added them. PRIVACY.md section 2.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -60,15 +60,41 @@ _SEALED: Final = ("ce_", "mk_")
 _LONGEST_NAME: Final = 1_024
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
+_LENGTHS: Final = tuple(_U32.pack(number) for number in range(256))
+_USUAL_HEADERS: Final = 32
 
 
-def sealed_digest(topic: str, headers: Iterable[tuple[str, bytes]]) -> bytes:
+class _Unusual(Exception):
+    """More or longer names than any record of ours has: nothing to remember."""
+
+
+def sealed_digest(topic: str, headers: Sequence[tuple[str, bytes]]) -> bytes:
     """SHA-256 over the topic and all `ce_*` and `mk_*` headers, sorted by name, each length-prefixed.
 
     Raises TamperedRecord if one of these names stands twice (a reader might take either).
     """
-    covered = sorted([pair for pair in headers if pair[0][:3] in _SEALED])
-    return hashlib.sha256(_canonical(topic, covered)).digest()
+    try:
+        at, names = _order(tuple([name for name, _ in headers]))
+    except _Unusual:
+        covered = sorted([pair for pair in headers if pair[0][:3] in _SEALED])
+        return hashlib.sha256(_canonical(topic, covered)).digest()
+    values = [headers[i][1] for i in at]
+    parts: list[bytes] = [b""] * (3 * len(at))
+    parts[::3] = names
+    parts[1::3] = [_LENGTHS[n] if (n := len(value)) < 256 else _U32.pack(n) for value in values]
+    parts[2::3] = values
+    return hashlib.sha256(_name(topic) + b"".join(parts)).digest()
+
+
+@lru_cache(maxsize=1_024)
+def _order(names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
+    """Where the sealed headers stand, in canonical order, and their encoded names: the same in every record of a kind."""
+    if len(names) > _USUAL_HEADERS or sum(map(len, names)) > _LONGEST_NAME:
+        raise _Unusual
+    sealed = sorted((name, at) for at, name in enumerate(names) if name[:3] in _SEALED)
+    if len({name for name, _ in sealed}) != len(sealed):
+        raise TamperedRecord("a header stands twice")
+    return tuple(at for _, at in sealed), tuple(_name(name) for name, _ in sealed)
 
 
 def _canonical(topic: str, pairs: Sequence[tuple[str, bytes]]) -> bytes:
@@ -80,6 +106,21 @@ def _canonical(topic: str, pairs: Sequence[tuple[str, bytes]]) -> bytes:
         previous = header
         parts += (_name(header), _U32.pack(len(value)), value)
     return b"".join(parts)
+
+
+def canonical_topic(topic: str) -> bytes:
+    """How the bytes that `sealed_digest` hashes begin, for whoever joins them from parts that are kept."""
+    return _name(topic)
+
+
+def canonical_header(header: str, value: bytes) -> bytes:
+    """One header in these bytes. They stand sorted by name."""
+    return _name(header) + _U32.pack(len(value)) + value
+
+
+def canonical_start(header: str, length: int) -> bytes:
+    """A header whose value of `length` bytes follows."""
+    return _name(header) + _U32.pack(length)
 
 
 @lru_cache(maxsize=1_024)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as struct_error
@@ -141,8 +141,12 @@ class SealingEpoch:
 
     def seal(self, plaintext: bytes, headers: Headers, nonce: bytes) -> bytes:
         """The record's value. `headers` must be all `ce_*` and `mk_*` headers that the record will carry."""
+        return self.seal_digested(plaintext, sealed_digest(self.statement.topic, headers), nonce)
+
+    def seal_digested(self, plaintext: bytes, digest: bytes, nonce: bytes) -> bytes:
+        """`seal`, given the `sealed_digest` of this epoch's topic and the headers."""
         self._left -= 1
-        aad = self._prefix + sealed_digest(self.statement.topic, headers)
+        aad = self._prefix + digest
         return b"".join((self._prefix, nonce, self._cipher.encrypt(nonce, plaintext, aad)))
 
 
@@ -166,16 +170,26 @@ class RecordOpener:
         self._keep = keep
         self._epochs: OrderedDict[bytes, tuple[bytes, bytes, bytes, EpochStatement, AESGCM]] = OrderedDict()
 
-    def open(self, topic: str, value: bytes, headers: Headers, *, broker_time_s: float) -> OpenedRecord:
+    def open(
+        self,
+        topic: str,
+        value: bytes,
+        headers: Headers,
+        *,
+        broker_time_s: float,
+        by_name: Mapping[str, bytes] | None = None,
+    ) -> OpenedRecord:
         """Open one record.
 
-        `topic` is the topic it was sealed for; `broker_time_s` the broker's time of its first record. Raises
+        `topic` is the topic it was sealed for; `broker_time_s` the broker's time of its first record; `by_name`: what
+        `index` made of these same headers, for those who have it. Raises
         TamperedRecord, KeyNotYetKnown (signature right, private half not here yet: reload and retry) or KeyGone.
         """
         # 1. Layout.
         if len(value) < OVERHEAD_BYTES or value[:4] != MAGIC + bytes((VERSION, SUITE)):
             raise TamperedRecord("not a transport record")
-        by_name = index(headers)
+        if by_name is None:
+            by_name = index(headers)
         try:
             encoded, sealed, signature = by_name[EK_STATEMENT], by_name[EK_KEY], by_name[EK_SIG]
         except KeyError as exc:

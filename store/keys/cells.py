@@ -8,6 +8,7 @@ generation, epoch. No key check value: the textbook one *is* GCM's authenticatio
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -84,14 +85,24 @@ def encrypt_cell(
     dek: AESGCM, binding: CellBinding, subject: UUID, generation: int, row: UUID, plaintext: bytes
 ) -> bytes:
     """One encrypted column value."""
-    nonce = os.urandom(12)
-    return b"".join(
-        (
-            _HEAD.pack(CELL_VERSION, generation),
-            nonce,
-            dek.encrypt(nonce, plaintext, binding.aad(subject, generation, row)),
-        )
-    )
+    return encrypt_cells(binding, ((dek, subject, generation, row, plaintext),), 1)[0]
+
+
+def encrypt_cells(
+    binding: CellBinding, cells: Iterable[tuple[AESGCM, UUID, int, UUID, bytes]], count: int
+) -> list[bytes]:
+    """`count` cells of one column, each of DEK, subject, generation, row and plaintext; the nonces are drawn at once."""
+    nonces = os.urandom(12 * count)
+    made: list[bytes] = []
+    at = 0
+    for dek, subject, generation, row, plaintext in cells:
+        nonce = nonces[at : at + 12]
+        if len(nonce) != 12:
+            raise ValueError("more cells than were announced")
+        at += 12
+        encrypted = dek.encrypt(nonce, plaintext, binding.aad(subject, generation, row))
+        made.append(b"".join((_HEAD.pack(CELL_VERSION, generation), nonce, encrypted)))
+    return made
 
 
 def decrypt_cell(

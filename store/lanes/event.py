@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID as Uuid
 
 from contracts import headers as h
 from contracts.errors import ContractViolation, TamperedRecord, TimeOutOfRange
@@ -33,6 +35,7 @@ _MAX_ALIASES: Final = 64
 _OLDEST_MS: Final = 190 * 86_400_000 + 1_000
 """The router's window (DESIGN.md section 8), a second wider: an id's time is floored to the second."""
 _FUTURE_MS: Final = 5 * 60_000
+_1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DIRECTIONS: Final = {b"i": "i", b"o": "o", b"s": "s"}
 
 
@@ -49,9 +52,11 @@ UNDECLARED: Final = KnownType(opens_generation=False, retention="unknown")
 TypeLookup = Callable[[str], KnownType]
 
 
-@dataclass(frozen=True, slots=True)
-class TenantEvent:
-    """One event. `occurred_s`: its second as Unix time, None if undated; `received_at`: aware UTC, broker time of the raw record."""
+class TenantEvent(NamedTuple):
+    """One event. `occurred_s`: its second as Unix time, None if undated; `received_at`: aware UTC, broker time of the raw record.
+
+    A named tuple, since one is made for every record: a frozen dataclass of this size takes five times as long.
+    """
 
     event_id: UUID
     event_type: str
@@ -60,12 +65,16 @@ class TenantEvent:
     retention: str
     account: UUID
     direction: str
-    conversation: bytes = field(repr=False)
-    message_ref: bytes | None = field(repr=False)
-    persons: tuple[bytes, ...] = field(repr=False)
+    conversation: bytes
+    message_ref: bytes | None
+    persons: tuple[bytes, ...]
     occurred_s: int | None
     received_at: datetime
-    payload: bytes = field(repr=False)
+    payload: bytes
+
+    def __repr__(self) -> str:
+        """Never a pseudonym or a payload byte."""
+        return f"TenantEvent(event_id={self.event_id}, event_type={self.event_type!r})"
 
     @property
     def minds_tombstone(self) -> bool:
@@ -84,21 +93,19 @@ def read_event(
     """Read the sealed headers of an opened record. Raises ContractViolation, TamperedRecord or TimeOutOfRange."""
     try:
         conversation = _pseudonym(by_name[h.CE_SUBJECT])
-        event_id = UUID(by_name[h.CE_ID].decode("ascii"))
+        event_id = Uuid(by_name[h.CE_ID].decode("ascii"))
         event_type = by_name[h.CE_TYPE].decode("ascii")
         version = _version(by_name[h.CE_DATASCHEMA])
         account = _account(by_name[h.MK_ACCOUNT])
         direction = _DIRECTIONS[by_name[h.MK_DIRECTION]]
         received_ms = int(by_name[h.MK_RECEIVED_AT])
-        received_at = datetime.fromtimestamp(received_ms // 1000, UTC).replace(
-            microsecond=received_ms % 1000 * 1000
-        )
-        persons = tuple(_pseudonym(one) for one in by_name[h.MK_PERSON].split(b",") if one)
+        received_at = _1970 + timedelta(0, received_ms // 1000, received_ms % 1000 * 1000)
+        persons = _persons(by_name[h.MK_PERSON])
         ref = by_name.get(h.MK_REF)
         message_ref = _pseudonym(ref) if ref else None
     except (KeyError, ValueError, OverflowError, OSError) as exc:
         raise ContractViolation("an event's headers cannot be read") from exc
-    if not 0 < len(event_type) <= 64 or len(persons) > _MAX_ALIASES:
+    if not 0 < len(event_type) <= 64 or by_name[h.MK_PERSON].count(b",") >= _MAX_ALIASES:
         raise ContractViolation("an event's headers are out of bounds")
     if key is not None and key != conversation:  # what was put back from quarantine has lost its key
         raise TamperedRecord("the record's key is not its conversation")
@@ -109,20 +116,26 @@ def read_event(
         raise TimeOutOfRange("an event's time is outside the window")
     known = types(event_type)
     return TenantEvent(
-        event_id=event_id,
-        event_type=event_type,
-        schema_version=version,
-        opens_generation=known.opens_generation,
-        retention=known.retention,
-        account=account,
-        direction=direction,
-        conversation=conversation,
-        message_ref=message_ref,
-        persons=tuple(dict.fromkeys(persons)),
-        occurred_s=None if occurred_ms is None else occurred_ms // 1000,
-        received_at=received_at,
-        payload=payload,
+        event_id,
+        event_type,
+        version,
+        known.opens_generation,
+        known.retention,
+        account,
+        direction,
+        conversation,
+        message_ref,
+        persons,
+        None if occurred_ms is None else occurred_ms // 1000,
+        received_at,
+        payload,
     )
+
+
+def _persons(encoded: bytes) -> tuple[bytes, ...]:
+    if len(encoded) == 2 * PSEUDONYM_BYTES:  # one alias, as most have
+        return (_pseudonym(encoded),)
+    return tuple(dict.fromkeys(_pseudonym(one) for one in encoded.split(b",") if one))
 
 
 @lru_cache(maxsize=1_024)
@@ -135,7 +148,7 @@ def _version(dataschema: bytes) -> int:
 
 @lru_cache(maxsize=8_192)
 def _account(encoded: bytes) -> UUID:
-    return UUID(encoded.decode("ascii"))
+    return Uuid(encoded.decode("ascii"))
 
 
 def _pseudonym(encoded: bytes) -> bytes:

@@ -5,6 +5,7 @@ Must never read anything: what it judges was read under the tenant's lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,12 +55,14 @@ def may_open_generation(event: TenantEvent) -> bool:
     return event.opens_generation and event.occurred_s is not None
 
 
-def is_expired(event: TenantEvent, now: datetime, retention_days: int) -> bool:
-    """True for what is older than the tenant keeps: by event time, undated by receipt."""
-    kept_since = now - timedelta(days=retention_days)
-    if event.occurred_s is None:
-        return event.received_at < kept_since
-    return event.occurred_s < kept_since.timestamp()
+def unexpired(events: Sequence[TenantEvent], now: datetime, retention_days: int) -> list[TenantEvent]:
+    """Those that are not older than the tenant keeps."""
+    kept_since_s = (now - timedelta(days=retention_days)).timestamp()
+    return [
+        event
+        for event in events
+        if (event.received_at.timestamp() if event.occurred_s is None else event.occurred_s) >= kept_since_s
+    ]
 
 
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:

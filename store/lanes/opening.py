@@ -6,8 +6,9 @@ Must never log or keep a payload, and never decide about offsets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts import headers as h
@@ -22,6 +23,16 @@ from store.lanes.event import SUBJECT_ERASED, TenantEvent, TypeLookup, read_even
 
 MAX_REPLAYS: Final = 3
 _EPOCHS_KEPT: Final = 128
+_NO_FACTS: Final[Mapping[str, bytes]] = MappingProxyType({})
+_ANNOUNCEMENT: Final = SUBJECT_ERASED.encode()
+_SEALED_AND_KEY: Final = frozenset(
+    {
+        h.CE_SPECVERSION, h.CE_ID, h.CE_SOURCE, h.CE_TYPE, h.CE_TIME, h.CE_SUBJECT, h.CE_TENANT, h.CE_DATASCHEMA,
+        h.CE_DATACONTENTTYPE, h.MK_PERSON, h.MK_RECEIVED_AT, h.MK_REF, h.MK_ACCOUNT, h.MK_DIRECTION, h.EK_STATEMENT,
+        h.EK_KEY, h.EK_SIG,
+    }
+)  # fmt: skip
+"""A record with these headers and no others has no facts added."""
 
 
 class TenantRecord(Protocol):
@@ -56,15 +67,27 @@ class TenantRecord(Protocol):
         """All headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """What a record is: an event, a notice (neither event nor reason), or one to be set aside for `reason`."""
 
-    event: TenantEvent | None = field(default=None, repr=False)
+    event: TenantEvent | None = None
     reason: str | None = None
     is_replay: bool = False
-    facts: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    facts: Mapping[str, bytes] = _NO_FACTS
     """Verified `q_*` facts, of a replayed record."""
+
+    def __repr__(self) -> str:
+        """Neither the event nor the facts."""
+        return f"Opened(reason={self.reason!r}, is_replay={self.is_replay})"
+
+
+@dataclass(frozen=True, slots=True)
+class _OneTenant:
+    """What the records of one tenant are opened with."""
+
+    opener: RecordOpener
+    name: bytes
+    """The tenant as its header says it."""
 
 
 class TenantOpener:
@@ -74,7 +97,7 @@ class TenantOpener:
         self._secrets = secrets
         self._view = view
         self._types = types
-        self._openers: dict[UUID, RecordOpener] = {}
+        self._tenants: dict[UUID, _OneTenant] = {}
         self._private: dict[tuple[UUID, bytes], HybridPrivateKey] = {}
 
     def control_applied(self, record: ControlRecord) -> None:
@@ -84,18 +107,19 @@ class TenantOpener:
 
     def forget(self) -> None:
         """Drop private halves and epochs kept in memory: those destroyed meanwhile are then gone here as well."""
-        self._openers.clear()
+        self._tenants.clear()
         self._private.clear()
 
     def open(self, record: TenantRecord, tenant: UUID) -> Opened:
         """Raises KeyNotYetKnown; everything that will never succeed comes back with its reason."""
-        facts: dict[str, bytes] = {}
+        facts = _NO_FACTS
         try:
-            if any(name.startswith("q_") for name, _ in record.headers):
+            by_name = h.index(record.headers)
+            if not _SEALED_AND_KEY.issuperset(by_name):
                 facts = h.verify_q_facts(
                     record.value or b"", record.headers, self._view.signer, Right.QUARANTINE_TENANT
                 )
-            return self._open(record, tenant, facts)
+            return self._open(record, by_name, tenant, facts)
         except TransientError:
             raise
         except PermanentError as exc:
@@ -113,17 +137,23 @@ class TenantOpener:
             reason = "defect"
         return Opened(reason=reason, facts=facts, is_replay=h.Q_REPLAY in facts)
 
-    def _open(self, record: TenantRecord, tenant: UUID, facts: dict[str, bytes]) -> Opened:
+    def _open(
+        self, record: TenantRecord, by_name: Mapping[str, bytes], tenant: UUID, facts: Mapping[str, bytes]
+    ) -> Opened:
         is_replay = h.Q_REPLAY in facts
         received_ms = record.timestamp
         if is_replay:
             received_ms = _number(facts.get(h.Q_RECEIVED_AT, b""))
             if _number(facts[h.Q_REPLAY]) > MAX_REPLAYS:
                 raise ReplayLimit("the record was replayed three times already")
-        by_name = h.index(record.headers)
+        one = self._of(tenant)
         try:
-            opened = self._opener(tenant).open(
-                record.topic, record.value or b"", record.headers, broker_time_s=received_ms / 1000
+            opened = one.opener.open(
+                record.topic,
+                record.value or b"",
+                record.headers,
+                broker_time_s=received_ms / 1000,
+                by_name=by_name,
             )
         except KeyNotYetKnown:
             # The signature over the statement holds: a statement for another tenant is not worth waiting for its key.
@@ -131,27 +161,28 @@ class TenantOpener:
                 raise TamperedRecord("the record is another tenant's") from None
             raise
         # Both are authenticated: the statement by its signature, the header by the record's seal.
-        if opened.statement.tenant != tenant or by_name.get(h.CE_TENANT) != str(tenant).encode():
+        if opened.statement.tenant != tenant or by_name.get(h.CE_TENANT) != one.name:
             raise TamperedRecord("the record is another tenant's")
         # Erasure announces and says nothing else; nobody else announces (DESIGN.md section 5).
-        is_notice = by_name.get(h.CE_TYPE) == SUBJECT_ERASED.encode()
+        is_notice = by_name.get(h.CE_TYPE) == _ANNOUNCEMENT
         signer = self._view.signer(opened.statement.signer)
         if signer is None or (Right.ANNOUNCE_ERASURE in signer.may) is not is_notice:
             raise TamperedRecord("the signer may not say this")
         if is_notice:
             return Opened(is_replay=is_replay, facts=facts)
         event = read_event(record.key, by_name, opened.plaintext, self._types)
-        return Opened(event=event, is_replay=is_replay, facts=facts)
+        return Opened(event, None, is_replay, facts)
 
-    def _opener(self, tenant: UUID) -> RecordOpener:
-        opener = self._openers.get(tenant)
-        if opener is None:
+    def _of(self, tenant: UUID) -> _OneTenant:
+        one = self._tenants.get(tenant)
+        if one is None:
 
             def private_half(key_id: bytes) -> HybridPrivateKey | None:
                 return self._private_half(tenant, key_id)
 
-            opener = self._openers[tenant] = RecordOpener(private_half, self._view.signer, keep=_EPOCHS_KEPT)
-        return opener
+            opener = RecordOpener(private_half, self._view.signer, keep=_EPOCHS_KEPT)
+            one = self._tenants[tenant] = _OneTenant(opener, str(tenant).encode())
+        return one
 
     def _private_half(self, tenant: UUID, key_id: bytes) -> HybridPrivateKey | None:
         half = self._private.get((tenant, key_id))

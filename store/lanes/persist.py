@@ -6,19 +6,20 @@ longer than this call: a cached one would bring erased people back (PRIVACY.md s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import KeyNotYetKnown, PositionLost
-from store.keys.cells import CellBinding, encrypt_cell, new_dek, open_dek
+from store.keys.cells import CellBinding, encrypt_cells, new_dek, open_dek
 from store.lanes.database import Connection, WriteConflict, fetch, fetch_row
 from store.lanes.event import TenantEvent
-from store.lanes.judge import NO_FENCE, Fence, is_expired, may_open_generation
+from store.lanes.judge import NO_FENCE, Fence, may_open_generation, unexpired
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements
 from store.lanes.resolve import KnownSubject, Subjects, named_by
@@ -55,12 +56,17 @@ class Persisted:
     refused: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
+    """A row to be; a named tuple because there is one for every record."""
+
     event: TenantEvent
     subject: UUID
     generation: int
-    dek: AESGCM = field(repr=False)
+    dek: AESGCM
+
+    def __repr__(self) -> str:
+        """Not the event."""
+        return f"_Row(subject={self.subject}, generation={self.generation})"
 
 
 @dataclass(slots=True)
@@ -146,7 +152,9 @@ class Persister:
 
         The transaction must then be rolled back to before this tenant.
         """
-        wanted = [event for event in batch.events if event.account not in batch.refused]
+        wanted: Sequence[TenantEvent] = batch.events
+        if batch.refused:
+            wanted = [event for event in wanted if event.account not in batch.refused]
         refused = len(batch.events) - len(wanted)
         rows: list[_Row] = []
         fenced = expired = 0
@@ -155,7 +163,7 @@ class Persister:
             now = read.now
             if now is None:
                 raise KeyNotYetKnown("the tenant has no epoch")
-            kept = [event for event in wanted if not is_expired(event, now, batch.retention_days)]
+            kept = unexpired(wanted, now, batch.retention_days)
             expired = len(wanted) - len(kept)
             ring = _Ring(batch.tenant, read, self._keks)
             rows = await self._rows(read, ring, kept)
@@ -165,7 +173,7 @@ class Persister:
         return Persisted(stored, len(rows) - stored, fenced, expired, refused)
 
     async def _read(
-        self, connection: Connection, statements: TenantStatements, events: list[TenantEvent]
+        self, connection: Connection, statements: TenantStatements, events: Sequence[TenantEvent]
     ) -> _Read:
         aliases, nobodys_refs = named_by(events)
         subjects = Subjects(self._new_id)
@@ -195,9 +203,11 @@ class Persister:
         subjects = read.subjects
         # All events are resolved before the first is judged: a link that a later one makes fences earlier ones as well.
         homes: list[tuple[TenantEvent, UUID]] = []
+        has_tombstones = bool(read.erased_refs or read.erased_ids)
         for event in events:
-            erased = (event.message_ref in read.erased_refs and event.minds_tombstone) or (
-                event.occurred_s is None and event.event_id.bytes in read.erased_ids
+            erased = has_tombstones and (
+                (event.message_ref in read.erased_refs and event.minds_tombstone)
+                or (event.occurred_s is None and event.event_id.bytes in read.erased_ids)
             )
             # Also of what is dropped: an unknown alias in an erased person's backlog is remembered as theirs.
             home = subjects.home_of(event)
@@ -273,12 +283,14 @@ class Persister:
             [event.conversation for event in events],
             [event.message_ref for event in events],
             [event.received_at for event in events],
-            [
-                encrypt_cell(
-                    row.dek, binding, row.subject, row.generation, row.event.event_id, row.event.payload
-                )
-                for row in rows
-            ],
+            encrypt_cells(
+                binding,
+                (
+                    (dek, subject, generation, event.event_id, event.payload)
+                    for event, subject, generation, dek in rows
+                ),
+                len(rows),
+            ),
             batch.partition,
             batch.slot,
             batch.first,

@@ -76,15 +76,23 @@ class Subjects:
         are linked with it, never merged.
         """
         aliases = event.persons
+        if len(aliases) == 1:  # the common case, and the shorter way to the same
+            home = self._by_alias.get(aliases[0])
+            if home is None:
+                home = self._by_alias[aliases[0]] = self.new_aliases[aliases[0]] = self._new_id()
+                self.new_subjects.add(home)
+            if event.message_ref:
+                self._by_ref.setdefault(event.message_ref, home)
+            return home
         if not aliases:
             by_ref = self._by_ref.get(event.message_ref) if event.message_ref else None
             if by_ref is not None:
                 return by_ref
             aliases = (account_alias(event.account),)
         owners = [self._by_alias.get(alias) for alias in aliases]
-        home = next((owner for owner in owners if owner is not None), None)
-        if home is None:
-            home = self._new_id()
+        found = next((owner for owner in owners if owner is not None), None)
+        home = found if found is not None else self._new_id()
+        if found is None:
             self.new_subjects.add(home)
         for alias, owner in zip(aliases, owners, strict=True):
             if owner is None:

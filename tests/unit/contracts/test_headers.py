@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from typing import Any
 
@@ -110,3 +111,20 @@ def test_hostile_headers_are_tampering_or_harmless_and_nothing_else(headers: Any
     with contextlib.suppress(TamperedRecord):
         index(headers)
         sealed_digest("mk.raw.v1", headers)
+
+
+def test_the_digest_of_many_headers_follows_the_same_rule_as_that_of_few() -> None:
+    """More headers than any record of ours has are digested without what is remembered of usual ones."""
+    few = [("mk_b", b"x" * 300), ("ce_a", b""), ("ek_key", b"k"), ("ce_id", b"1")]
+    canonical = b"\x00\x01t" + b"".join(
+        len(name).to_bytes(2) + name.encode() + len(value).to_bytes(4) + value
+        for name, value in sorted(few)
+        if name != "ek_key"
+    )
+    expected = hashlib.sha256(canonical).digest()
+    for extra in (0, 100):
+        for headers in (few, few[::-1]):
+            strangers = [(f"x{number}", b"") for number in range(extra)]
+            assert sealed_digest("t", [*strangers, *headers]) == expected
+            with pytest.raises(TamperedRecord):
+                sealed_digest("t", [*strangers, *headers, ("ce_id", b"2")])

@@ -1,6 +1,5 @@
 """Whose row an event becomes."""
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from uuid import UUID
@@ -23,7 +22,7 @@ def known(number: int, fence: Fence = NO_FENCE) -> KnownSubject:
 
 
 def naming(*persons: bytes, ref: bytes | None = None) -> TenantEvent:
-    return replace(EVENT, persons=persons, message_ref=ref)
+    return EVENT._replace(persons=persons, message_ref=ref)
 
 
 def test_all_aliases_of_a_stranger_become_one_new_subject() -> None:
