@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -72,3 +76,11 @@ class ProcessMetrics:
         if missing > 0:
             counter.inc(missing)
         return generate_latest(self.registry)
+
+
+def observe_many(histogram: Histogram, amounts: Sequence[float]) -> None:
+    """`histogram.observe` for each, at a tenth of its price: a lock for each bucket touched, not for each amount."""
+    bounds = histogram._upper_bounds
+    for at, count in Tally([bisect_left(bounds, amount) for amount in amounts]).items():
+        histogram._buckets[at].inc(count)
+    histogram._sum.inc(sum(amounts))

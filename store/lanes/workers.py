@@ -24,7 +24,7 @@ from contracts.metrics import (
 )
 from runtime import logging
 from runtime.clock import Clock
-from runtime.metrics import ProcessMetrics
+from runtime.metrics import ProcessMetrics, observe_many
 from store.lanes.consents import Consents
 from store.lanes.database import Connection, LockTimeout, WriteConflict, connect, execute, make_clean
 from store.lanes.lane import Lane
@@ -277,8 +277,7 @@ class Worker:
             if count:
                 self._outcomes[outcome].inc(count)
         now_s = self._clock.now().timestamp()
-        for event in batch.events:
-            self._stored_s.observe(now_s - event.received_at.timestamp())
+        observe_many(self._stored_s, [now_s - event.received_at.timestamp() for event in batch.events])
 
     def _fault(self, lane: Lane, exc: Exception) -> None:
         pause_s = lane.fault(self._clock.monotonic())
