@@ -211,12 +211,15 @@ class ControlView:
         self.tenants: dict[UUID, TenantRecord] = {}
         self.slots: dict[str, SlotRecord] = {}
         self.accounts: dict[UUID, AccountRecord] = {}
+        self.changes = 0
+        """How many records were applied: what was concluded at another count may not hold any more."""
         self._transport: dict[str, dict[bytes, tuple[TransportKeyRecord, HybridPublicKey]]] = {}
         self._by_id: dict[tuple[IdKind, str], tuple[AccountRecord, ...]] = {}
 
     def apply(self, key: bytes, value: bytes | None, headers: Headers) -> ControlRecord | None:
         """Apply one record in topic order; None for a removal. Raises TamperedRecord and leaves the view as it was."""
         record = decode(key, value, headers, self._pinned)
+        self.changes += 1
         match record:
             case None:
                 self._remove(key)

@@ -15,6 +15,8 @@ from struct import Struct
 from typing import Final
 from uuid import UUID
 
+from contracts.pseudonyms import KeyedHash
+
 _DOMAIN: Final = b"mkchannels event id v1\x00"
 _U32: Final = Struct(">I")
 _VERSION_AND_VARIANT_CLEARED: Final = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
@@ -32,13 +34,38 @@ def event_id(
     discriminator: Sequence[str] = (),
 ) -> UUID:
     """The id of one event. `key`: the tenant's pseudonym key; `occurred_at_ms`: None for an undated event."""
+    message = _message(provider_object, account, kind, native_id, discriminator)
+    return UUID(int=_number(hmac.digest(key, message, "sha256"), occurred_at_ms))
+
+
+def event_id_text(
+    keyed: KeyedHash,
+    occurred_at_ms: int | None,
+    provider_object: str,
+    account: str,
+    kind: str,
+    native_id: str | None,
+    discriminator: Sequence[str],
+) -> str:
+    """`str(event_id(…))`, for whoever makes many under one key: the object and its text take longer than the hash."""
+    message = _message(provider_object, account, kind, native_id, discriminator)
+    text = f"{_number(keyed.digest(message), occurred_at_ms):032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _message(
+    provider_object: str, account: str, kind: str, native_id: str | None, discriminator: Sequence[str]
+) -> bytes:
     message = _prefix(provider_object, account, kind) + _field(native_id or "")
     for text in discriminator:
         message += _field(text)
-    digest = int.from_bytes(hmac.digest(key, message, "sha256")[:16])
+    return message
+
+
+def _number(digest: bytes, occurred_at_ms: int | None) -> int:
     floored_ms = 0 if occurred_at_ms is None else occurred_at_ms // 1000 * 1000
-    number = (floored_ms << 80) | (digest & ((1 << 80) - 1))
-    return UUID(int=number & _VERSION_AND_VARIANT_CLEARED | _VERSION_8_VARIANT_10)
+    number = (floored_ms << 80) | int.from_bytes(digest[6:16])
+    return number & _VERSION_AND_VARIANT_CLEARED | _VERSION_8_VARIANT_10
 
 
 def _field(text: str) -> bytes:

@@ -6,6 +6,7 @@ alias index, wire id and fence entry. It is pseudonymised personal data, not ano
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from enum import Enum
@@ -15,6 +16,32 @@ from typing import Final, NamedTuple
 PSEUDONYM_BYTES: Final = 16
 _U16: Final = Struct(">H")
 _NOT_DIGITS: Final = re.compile(r"[^0-9]")
+_BLOCK_BYTES: Final = 64
+"""Of SHA-256."""
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class KeyedHash:
+    """HMAC-SHA256 under one key (RFC 2104), the key's two blocks hashed once: less than half of `hmac.digest`'s time."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        """`key`: at most 64 bytes. Raises ValueError for a longer one, which HMAC would hash first."""
+        if len(key) > _BLOCK_BYTES:
+            raise ValueError("a key is at most 64 bytes long")
+        padded = key.ljust(_BLOCK_BYTES, b"\x00")
+        self._inner = hashlib.sha256(padded.translate(_INNER))
+        self._outer = hashlib.sha256(padded.translate(_OUTER))
+
+    def digest(self, message: bytes) -> bytes:
+        """The 32 bytes."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class Domain(Enum):
@@ -35,6 +62,9 @@ class Domain(Enum):
     __hash__ = object.__hash__
 
 
+_PREFIXES: Final = {domain: domain.value for domain in Domain}
+"""`Domain.value` is a property in Python."""
+
 ALIAS_ORDER: Final = (Domain.BSUID, Domain.PARENT_BSUID, Domain.PHONE, Domain.PSID, Domain.IGSID)
 """A row goes to the subject of the first alias in this order (PRIVACY.md section 3)."""
 
@@ -51,10 +81,17 @@ class Alias(NamedTuple):
 
 def pseudonym(key: bytes, domain: Domain, value: str) -> bytes:
     """16 bytes. `key`: the tenant's pseudonym key (32 bytes); `value`: the normalised identifier."""
+    return hmac.digest(key, _message(domain, value), "sha256")[:PSEUDONYM_BYTES]
+
+
+def pseudonym_by(keyed: KeyedHash, domain: Domain, value: str) -> bytes:
+    """`pseudonym`, for whoever makes many under one key."""
+    return keyed.digest(_message(domain, value))[:PSEUDONYM_BYTES]
+
+
+def _message(domain: Domain, value: str) -> bytes:
     encoded = value.encode("utf-8", "surrogatepass")
-    return hmac.digest(key, domain.value + _U16.pack(len(encoded) & 0xFFFF) + encoded, "sha256")[
-        :PSEUDONYM_BYTES
-    ]
+    return _PREFIXES[domain] + _U16.pack(len(encoded) & 0xFFFF) + encoded
 
 
 def digits_only(phone: str) -> str:

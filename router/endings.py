@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from contracts.errors import TenantUnavailable
@@ -57,13 +57,17 @@ class RecordEndings:
         self._closed = True
         self._complete_if_ended()
 
-    def published(self, numbers: Iterable[int], tenant: UUID) -> None:
+    def published(self, numbers: Collection[int], tenant: UUID) -> None:
         """These items are events, acknowledged on the tenant's topic."""
-        counts = self._counts(tenant)
-        for number in numbers:
-            self._end(number)
-            counts.events += 1
-            self.events += 1
+        ended = len(numbers)
+        left = len(self._open) - ended
+        self._open.difference_update(numbers)
+        if len(self._open) != left:
+            raise EndedTwice("an item ended twice")
+        if not self.dropped:
+            self._in_flight.ended(ended)
+        self._counts(tenant).events += ended
+        self.events += ended
         self._complete_if_ended()
 
     def set_aside(self, number: int, path: str, reason: str, tenant: UUID | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from contracts.errors import KeyNotYetKnown, TenantUnavailable, TransientError
 from contracts.sealing import NONCE_BYTES
 from contracts.topics import MIB, tenant_events_topic
 from router.endings import RecordEndings
-from router.events import Event, EventMaker, partition_of
+from router.events import Event, EventMaker, Kept, partition_of
 from router.pacing import MOST_STUCK, InFlight, backoff_s
 from router.requests import ErasureRequests, Kind, request_kind
 from router.split.item import Item
@@ -54,13 +54,16 @@ class Posted:
     """None once its event is made."""
     event: Event | None = field(repr=False, default=None)
     requests: Kind | None = None
+    left: bool = False
+    """It needs its outbox no longer: acknowledged, or set aside."""
 
 
 @dataclass(slots=True)
 class _Sealed:
-    posted: Posted
-    event: Event
-    record: BatchRecord = field(repr=False)
+    """What goes to one partition in one round: items and their records, in the same order."""
+
+    items: list[Posted] = field(default_factory=list)
+    records: list[BatchRecord] = field(default_factory=list, repr=False)
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class OutboxParts:
     epochs: EpochSource
     clock: Clock
     requests: ErasureRequests
-    schemas: Mapping[str, bytes]
+    kept: Kept
     in_flight: InFlight
     unavailable_after_s: float
     on_published: Callable[[int], None]
@@ -111,7 +114,7 @@ class Outbox:
     def put(self, posted: Posted) -> None:
         """Queue one item. Its event is made at once while it can be: the parsed item takes more memory, and is warm."""
         if self._maker is not None and not self._make(posted, self._maker):
-            return
+            return  # It has ended.
         self._queue.append(posted)
         self._wake.set()
         if self._failing_since is not None:
@@ -127,6 +130,7 @@ class Outbox:
             posted.requests = request_kind(item)
         except Exception as exc:
             logging.get_logger().error("item.defective", exc=exc)
+            posted.left = True
             posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)
             return False
         posted.item = None
@@ -202,59 +206,60 @@ class Outbox:
 
     async def _send(self, taken: list[Posted]) -> None:
         """Send one round. What was not acknowledged is back at the head of the queue when this raises."""
-        left = dict(enumerate(taken))
         try:
-            topic, by_partition = self._seal(left)
+            topic, by_partition = self._seal(taken)
             for partition, sealed in by_partition.items():
-                await self._send_partition(topic, partition, sealed, left)
+                await self._send_partition(topic, partition, sealed)
         finally:
-            self._queue.extendleft(reversed(left.values()))
+            self._queue.extendleft([posted for posted in reversed(taken) if not posted.left])
 
-    def _seal(self, left: dict[int, Posted]) -> tuple[str, dict[int, list[tuple[int, _Sealed]]]]:
+    def _seal(self, taken: Sequence[Posted]) -> tuple[str, dict[int, _Sealed]]:
         shared = self._shared
         tenant = shared.view.tenants[self._tenant]
         topic = tenant_events_topic(tenant.slot)
         maker = self._maker_for(tenant)
-        recipient = shared.view.sealing_key(tenant_recipient(self._tenant), shared.clock.now())
-        now_s = shared.clock.now().timestamp()
+        now = shared.clock.now()
+        recipient = shared.view.sealing_key(tenant_recipient(self._tenant), now)
+        now_s = now.timestamp()
         epoch = shared.epochs.current(topic, self._tenant, recipient)
-        by_partition: dict[int, list[tuple[int, _Sealed]]] = {}
+        by_partition: dict[int, _Sealed] = {}
         size = 0
-        for position, posted in list(left.items()):
+        nonces = os.urandom(NONCE_BYTES * len(taken))
+        for at, posted in enumerate(taken):
             if size > ROUND_BYTES:
                 break
-            if not self._make(posted, maker):
-                del left[position]
+            if posted.item is not None and not self._make(posted, maker):
                 continue
             event = posted.event
             assert event is not None
             if epoch.exhausted(now_s):
                 epoch = shared.epochs.current(topic, self._tenant, recipient)
-            value = epoch.seal(event.plaintext, event.headers, os.urandom(NONCE_BYTES))
+            nonce = nonces[NONCE_BYTES * at : NONCE_BYTES * (at + 1)]
+            value = epoch.seal_digested(event.plaintext, event.digest, nonce)
             headers = [*event.headers, *epoch.headers]
             if len(value) > LARGEST_SURE and len(value) + headers_size(headers) > LARGEST_EVENT:
-                del left[position]
+                posted.left = True
                 posted.endings.set_aside(posted.number, posted.path, RecordTooLarge.code, self._tenant)
                 continue
             size += len(value)
-            by_partition.setdefault(partition_of(event.key, tenant.partitions), []).append(
-                (position, _Sealed(posted, event, (event.key, value, headers)))
-            )
+            partition = partition_of(event.key, tenant.partitions)
+            sealed = by_partition.get(partition)
+            if sealed is None:
+                sealed = by_partition[partition] = _Sealed()
+            sealed.items.append(posted)
+            sealed.records.append((event.key, value, headers))
         return topic, by_partition
 
-    async def _send_partition(
-        self, topic: str, partition: int, sealed: Sequence[tuple[int, _Sealed]], left: dict[int, Posted]
-    ) -> None:
-        while sealed:
+    async def _send_partition(self, topic: str, partition: int, sealed: _Sealed) -> None:
+        items, records = sealed.items, sealed.records
+        while items:
             async with asyncio.timeout(ATTEMPT_S):
-                count, future = await self._shared.producer.send_batch(
-                    topic, partition, [one.record for _, one in sealed]
-                )
+                count, future = await self._shared.producer.send_batch(topic, partition, records)
+            records = records[count:]  # The client has its own copy of what went in.
+            sealed.records = records
             await self._acknowledged(future)
-            for position, _ in sealed[:count]:
-                del left[position]
-            self._end([one for _, one in sealed[:count]])
-            sealed = sealed[count:]
+            self._end(items[:count])
+            items = items[count:]
 
     async def _acknowledged(self, future: asyncio.Future[RecordMetadata]) -> None:
         # The client goes on trying by itself, and a batch given up here may still arrive: only a tenant that is
@@ -269,19 +274,25 @@ class Outbox:
                 future.add_done_callback(_let_go)
                 raise TimeoutError
 
-    def _end(self, acked: Sequence[_Sealed]) -> None:
-        numbers: dict[int, tuple[RecordEndings, list[int]]] = {}
-        for one in acked:
-            posted = one.posted
-            kind = posted.requests
+    def _end(self, acked: Sequence[Posted]) -> None:
+        numbers: list[int] = []
+        endings: RecordEndings | None = None
+        for posted in acked:
+            posted.left = True
+            kind, event = posted.requests, posted.event
             if kind is not None:
+                assert event is not None
                 self._shared.requests.put(
-                    kind, posted.endings, posted.number, self._tenant, posted.account, one.event
+                    kind, posted.endings, posted.number, self._tenant, posted.account, event
                 )
                 continue
-            numbers.setdefault(id(posted.endings), (posted.endings, []))[1].append(posted.number)
-        for endings, ended in numbers.values():
-            endings.published(ended, self._tenant)
+            if posted.endings is not endings:  # Those of one record mostly stand together.
+                if endings is not None:
+                    endings.published(numbers, self._tenant)
+                endings, numbers = posted.endings, []
+            numbers.append(posted.number)
+        if endings is not None:
+            endings.published(numbers, self._tenant)
         self._shared.on_published(len(acked))
 
     def _maker_for(self, tenant: TenantRecord) -> EventMaker:
@@ -289,5 +300,5 @@ class Outbox:
             key = self._shared.secrets.get(f"pseudonym-{self._tenant}")
             if len(key) != 32:
                 raise KeyNotYetKnown("the pseudonym key is not complete yet")
-            self._maker = EventMaker(tenant, key, self._shared.schemas)
+            self._maker = EventMaker(tenant, key, self._shared.kept)
         return self._maker

@@ -18,6 +18,7 @@ from router.split.item import AccountKey, Item
 DAY_MS: Final = 86_400_000
 OLDEST_MS: Final = 190 * DAY_MS
 FUTURE_MS: Final = 5 * 60_000
+ACCOUNTS_KEPT: Final = 4_096
 TEST_ID: Final = "0"
 """Meta's dashboard sends test events under this id (META.md section 5.1)."""
 
@@ -51,6 +52,46 @@ class SetAside:
 Resolution = Destination | Refused | SetAside
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """An account that may be processed: what is left to judge is the item's scope and time."""
+
+    destination: Destination
+    scopes: frozenset[str]
+    outside: Refused
+    late: SetAside
+
+
+class Resolver:
+    """Resolves items by one view, and keeps how each account stands until control says something new."""
+
+    def __init__(self, view: ControlView, scope_of: Callable[[Item], str], routing_key: bytes) -> None:
+        """`scope_of`: the consent scope that an item needs."""
+        self._view, self._scope_of, self._routing_key = view, scope_of, routing_key
+        self._changes = view.changes
+        self._kept: dict[AccountKey, _Standing] = {}
+
+    def resolve(self, item: Item, app: str, received_at_ms: int) -> Resolution:
+        """Where the item goes. `received_at_ms`: broker time of the raw record."""
+        view = self._view
+        if self._changes != view.changes:
+            self._changes = view.changes
+            self._kept.clear()
+        key = item.account
+        kept = None if key is None else self._kept.get(key)
+        if kept is None:
+            standing = _standing(key, app, view, self._routing_key)
+            if not isinstance(standing, _Standing):
+                return standing
+            kept = standing
+            # An administrator's id is another one for each app.
+            if key is not None and key.kind is not IdKind.APP_SCOPED_USER:
+                if len(self._kept) >= ACCOUNTS_KEPT:
+                    self._kept.clear()
+                self._kept[key] = kept
+        return _judge(item, kept, self._scope_of, received_at_ms)
+
+
 def resolve(
     item: Item,
     app: str,
@@ -60,7 +101,23 @@ def resolve(
     routing_key: bytes,
 ) -> Resolution:
     """Where the item goes. `scope_of`: the consent scope it needs; `received_at_ms`: broker time of the raw record."""
-    key = item.account
+    standing = _standing(item.account, app, view, routing_key)
+    if not isinstance(standing, _Standing):
+        return standing
+    return _judge(item, standing, scope_of, received_at_ms)
+
+
+def _judge(
+    item: Item, standing: _Standing, scope_of: Callable[[Item], str], received_at_ms: int
+) -> Resolution:
+    if scope_of(item) not in standing.scopes:
+        return standing.outside
+    return standing.destination if in_window(item.occurred_at_ms, received_at_ms) else standing.late
+
+
+def _standing(
+    key: AccountKey | None, app: str, view: ControlView, routing_key: bytes
+) -> _Standing | Resolution:
     if key is None:
         return SetAside("unroutable")
     if TEST_ID in (key.value, key.waba):
@@ -73,11 +130,12 @@ def resolve(
         return Refused(Refusal.UNKNOWN_ACCOUNT, settled=False)
     if found.consent.state != "active" or tenant.state == "leaving":
         return Refused(Refusal.NO_CONSENT, found.tenant, settled=False)
-    if scope_of(item) not in found.consent.scopes:
-        return Refused(Refusal.OUTSIDE_SCOPE, found.tenant)
-    if not in_window(item.occurred_at_ms, received_at_ms):
-        return SetAside("time_out_of_range", found.tenant)
-    return Destination(tenant, found)
+    return _Standing(
+        Destination(tenant, found),
+        found.consent.scopes,
+        Refused(Refusal.OUTSIDE_SCOPE, found.tenant),
+        SetAside("time_out_of_range", found.tenant),
+    )
 
 
 def in_window(occurred_at_ms: int | None, received_at_ms: int) -> bool:

@@ -28,7 +28,7 @@ from router.endings import RecordEndings
 from router.open import REPLAYS_ALLOWED, Origin, RawRecord, SignerNotYetKnown, Signers, open_block, origin_of
 from router.outbox import Posted
 from router.pacing import InFlight, backoff_s
-from router.resolve import Destination, Refused, Resolution, resolve
+from router.resolve import Destination, Refused, Resolution, Resolver
 from router.split.item import AccountKey, BadItem, Item
 from router.time_guard import TimeGuard
 from runtime import logging
@@ -119,7 +119,8 @@ class RecordRouter:
         self._guard = TimeGuard()
         self._in_flight = in_flight
         self._control, self._opener, self._signers, self._reload_keys = control, opener, signers, reload_keys
-        self._split, self._scope_of, self._routing_key = split, scope_of, routing_key
+        self._split = split
+        self._resolver = Resolver(control.view, scope_of, routing_key)
         self._outboxes, self._clock, self._start, self._on_complete = outboxes, clock, start, on_complete
 
     async def route(self, record: RawRecord, underway: Underway) -> None:
@@ -211,12 +212,15 @@ class RecordRouter:
     ) -> list[Deferred]:
         deferred: list[Deferred] = []
         only = endings.origin.only
+        accounts = underway.accounts
         routed = breath = 0
         for position, delivery in enumerate(deliveries):
             prefix = f"deliveries[{position}]"
-            for found in await self._parts(delivery):
+            app, body = delivery.app, delivery.body
+            parts = self._parts(body) if len(body) <= AT_ONCE_BYTES else await self._parts_aside(body)
+            for found in parts:
                 path = f"{prefix}.{found.path}" if found.path else prefix
-                if not selected(path, only):
+                if only is not None and not selected(path, only):
                     continue
                 routed += 1
                 if routed - breath >= BREATH_ITEMS:
@@ -228,9 +232,8 @@ class RecordRouter:
                     if found.frames:
                         logging.get_logger().error("item.defective", frames=list(found.frames))
                     continue
-                one = Deferred(number, path, delivery.app, found)
-                if not (underway.accounts and found.account in underway.accounts):
-                    resolution = self._resolve(one, endings)
+                if not (accounts and found.account in accounts):
+                    resolution = self._resolve(found, app, endings)
                     if (
                         isinstance(resolution, Destination)
                         or resolution is None
@@ -238,61 +241,55 @@ class RecordRouter:
                         # Or strangers, each of whom waits for control, would fill the room of everybody.
                         or endings.record.fetched_at <= self._control.current_as_of
                     ):
-                        self._end(one, resolution, endings)
+                        self._end(number, path, found, resolution, endings)
                         continue
-                deferred.append(one)
+                deferred.append(Deferred(number, path, app, found))
                 if found.account is not None:
                     # At once: control may be applied while we breathe, and the account's next item must not overtake.
-                    underway.accounts[found.account] += 1
+                    accounts[found.account] += 1
         if only is not None and routed == 0:
             # What was to be replayed is not there any more: it must still end.
             for path, _ in only:
                 endings.set_aside(endings.begin(), path, "contract_violation")
         return deferred
 
-    async def _parts(self, delivery: Delivery) -> Sequence[Item | BadItem]:
+    async def _parts_aside(self, body: bytes) -> Sequence[Item | BadItem]:
+        return await asyncio.to_thread(self._parts, body)
+
+    def _parts(self, body: bytes) -> Sequence[Item | BadItem]:
         try:
-            if len(delivery.body) > AT_ONCE_BYTES:
-                parts = await asyncio.to_thread(self._split, delivery.body)
-            else:
-                parts = self._split(delivery.body)
+            parts = self._split(body)
         except Exception as exc:
             return (BadItem("", "defect", None, (type(exc).__name__, *logging.frames_of(exc))),)
         # A delivery in which nothing was found is evidence too.
         return parts or (BadItem("", "contract_violation"),)
 
-    def _resolve(self, one: Deferred, endings: RecordEndings) -> Resolution | None:
+    def _resolve(self, item: Item, app: str, endings: RecordEndings) -> Resolution | None:
         """None: a defect, logged."""
         try:
-            return resolve(
-                one.item,
-                one.app,
-                endings.origin.received_at_ms,
-                self._control.view,
-                self._scope_of,
-                self._routing_key,
-            )
+            return self._resolver.resolve(item, app, endings.origin.received_at_ms)
         except Exception as exc:
             logging.get_logger().error("item.defective", exc=exc)
             return None
 
-    def _end(self, one: Deferred, resolution: Resolution | None, endings: RecordEndings) -> None:
+    def _end(
+        self, number: int, path: str, item: Item, resolution: Resolution | None, endings: RecordEndings
+    ) -> None:
         if resolution is None:
-            endings.set_aside(one.number, one.path, "defect")
+            endings.set_aside(number, path, "defect")
         elif isinstance(resolution, Destination):
-            self._guard.judged(resolution.tenant.tenant, outside=False)
-            if one.item.event_type == UNKNOWN:
-                self._on_unknown(one.item)
+            self._guard.inside()
+            if item.event_type == UNKNOWN:
+                self._on_unknown(item)
             self._outboxes.put(
-                resolution.tenant.tenant,
-                Posted(endings, one.number, one.path, resolution.account, one.item),
+                resolution.tenant.tenant, Posted(endings, number, path, resolution.account, item)
             )
         elif isinstance(resolution, Refused):
-            endings.refused(one.number, resolution.reason, resolution.tenant)
+            endings.refused(number, resolution.reason, resolution.tenant)
         else:
             if resolution.reason == TimeOutOfRange.code and resolution.tenant is not None:
-                self._guard.judged(resolution.tenant, outside=True)
-            endings.set_aside(one.number, one.path, resolution.reason, resolution.tenant)
+                self._guard.outside(resolution.tenant)
+            endings.set_aside(number, path, resolution.reason, resolution.tenant)
 
     def _defer(self, endings: RecordEndings, deferred: list[Deferred], underway: Underway) -> None:
         accounts = [one.item.account for one in deferred if one.item.account is not None]
@@ -300,7 +297,8 @@ class RecordRouter:
         async def settle() -> None:
             await self._catch_up()
             for one in deferred:
-                self._end(one, self._resolve(one, endings), endings)
+                resolution = self._resolve(one.item, one.app, endings)
+                self._end(one.number, one.path, one.item, resolution, endings)
             underway.accounts.subtract(accounts)
             underway.accounts += Counter()  # keeps only those above zero
 

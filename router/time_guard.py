@@ -35,11 +35,13 @@ class TimeGuard:
             self._holding = False
         return self._until_s - now_s if self._holding else 0.0
 
-    def judged(self, tenant: UUID, *, outside: bool) -> None:
-        """One item of this tenant was inside or outside."""
+    def inside(self) -> None:
+        """One item was inside."""
         self._judged += 1
-        if not outside:
-            return
+
+    def outside(self, tenant: UUID) -> None:
+        """One item of this tenant was outside."""
+        self._judged += 1
         self._outside += 1
         self._tenants.add(tenant)
         if (

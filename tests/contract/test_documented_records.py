@@ -35,7 +35,7 @@ from contracts.ledger import ExpiredLine, RawLine, TenantCounts
 from contracts.sealing import SealingEpoch
 from contracts.signing import Right, Signer
 from contracts.subject_erased import SUBJECT_ERASED, SubjectErased, announcement
-from router.events import EventMaker
+from router.events import EventMaker, Kept
 from router.open import Origin, RawRecord
 from router.quarantine import quarantine_record
 from tests.unit.router.scene import NOW_MS, TENANT, account, item, tenant
@@ -82,7 +82,7 @@ def epoch() -> SealingEpoch:
 def maker() -> EventMaker:
     """Makes events of every type."""
     schemas = {name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()}
-    return EventMaker(tenant(partitions=8), bytes(32), schemas)
+    return EventMaker(tenant(partitions=8), bytes(32), Kept(schemas))
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)

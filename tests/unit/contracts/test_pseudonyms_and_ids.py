@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from contracts.ids import event_id, first_id_at, time_ms_of
-from contracts.pseudonyms import Domain, phone_forms, pseudonym
+from contracts.ids import event_id, event_id_text, first_id_at, time_ms_of
+from contracts.pseudonyms import Domain, KeyedHash, phone_forms, pseudonym, pseudonym_by
 
 KEY = bytes(range(32))
 
@@ -43,6 +46,46 @@ def test_pseudonyms_are_16_bytes_and_differ_by_key_domain_and_value() -> None:
 def test_a_pseudonym_is_the_documented_hmac() -> None:
     # HMAC-SHA256(key, "p" | 0x000d | "5531988888888")[:16], computed apart from our code with openssl.
     assert pseudonym(KEY, Domain.PHONE, "5531988888888").hex() == "8a10c07e1859bc08d084d1d843ba8c3b"
+
+
+@given(st.binary(max_size=64), st.lists(st.binary(max_size=200), max_size=3))
+def test_a_keyed_hash_is_hmac_and_may_be_used_again(key: bytes, messages: list[bytes]) -> None:
+    keyed = KeyedHash(key)
+    assert [keyed.digest(one) for one in messages] == [hmac.digest(key, one, "sha256") for one in messages]
+
+
+def test_a_key_that_hmac_would_hash_first_is_refused() -> None:
+    with pytest.raises(ValueError, match="at most 64"):
+        KeyedHash(bytes(65))
+
+
+@given(st.sampled_from(Domain), st.text())
+def test_a_pseudonym_made_one_of_many_is_the_same(domain: Domain, value: str) -> None:
+    assert pseudonym_by(KeyedHash(KEY), domain, value) == pseudonym(KEY, domain, value)
+
+
+@given(
+    st.none() | st.integers(0, 2**47),
+    st.text(),
+    st.text(),
+    st.none() | st.text(),
+    st.lists(st.text(), max_size=3),
+)
+def test_the_text_of_an_id_is_that_of_the_id(
+    occurred_at_ms: int | None, account: str, kind: str, native_id: str | None, discriminator: list[str]
+) -> None:
+    made = event_id_text(KeyedHash(KEY), occurred_at_ms, "page", account, kind, native_id, discriminator)
+    assert made == str(
+        event_id(
+            KEY,
+            occurred_at_ms=occurred_at_ms,
+            provider_object="page",
+            account=account,
+            kind=kind,
+            native_id=native_id,
+            discriminator=discriminator,
+        )
+    )
 
 
 def make(**changed: object) -> object:

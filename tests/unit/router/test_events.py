@@ -1,11 +1,15 @@
 """What an event says in the open, and what it never says."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.control import IdKind
 from contracts.events.registry import EVENT_TYPES
+from contracts.headers import sealed_digest
 from contracts.pseudonyms import Alias, Domain, pseudonym
-from router.events import EventMaker, partition_of, rfc3339
+from contracts.topics import tenant_events_topic
+from router.events import EventMaker, Kept, partition_of, rfc3339
 from router.split.item import AccountKey
 from tests.unit.router.scene import NOW_MS, PAGE, TENANT, account, item, tenant
 
@@ -17,7 +21,7 @@ MESSENGER = account([(IdKind.PAGE, "7001"), (IdKind.APP_SCOPED_USER, "hash")])
 @pytest.fixture
 def maker() -> EventMaker:
     """Of a tenant with 8 partitions."""
-    return EventMaker(tenant(partitions=8), KEY, SCHEMAS)
+    return EventMaker(tenant(partitions=8), KEY, Kept(SCHEMAS))
 
 
 def test_headers_are_those_of_the_architecture(maker: EventMaker) -> None:
@@ -43,14 +47,14 @@ def test_headers_are_those_of_the_architecture(maker: EventMaker) -> None:
 
 
 def test_the_same_item_is_the_same_event_whenever_it_arrives(maker: EventMaker) -> None:
-    again = EventMaker(tenant(partitions=8), KEY, SCHEMAS)
+    again = EventMaker(tenant(partitions=8), KEY, Kept(SCHEMAS))
     first = maker.make(item(path="entry[0].messaging[0]"), MESSENGER, NOW_MS)
     second = again.make(item(path="entry[7].messaging[3]"), MESSENGER, NOW_MS + 86_400_000)
     assert (first.event, first.key) == (second.event, second.key)
 
 
 def test_another_tenants_key_gives_other_ids(maker: EventMaker) -> None:
-    other = EventMaker(tenant(), b"x" * 32, SCHEMAS)
+    other = EventMaker(tenant(), b"x" * 32, Kept(SCHEMAS))
     mine, theirs = maker.make(item(), MESSENGER, NOW_MS), other.make(item(), MESSENGER, NOW_MS)
     assert mine.event != theirs.event
     assert mine.key != theirs.key
@@ -93,6 +97,44 @@ def test_no_header_and_no_repr_holds_what_names_a_person(maker: EventMaker) -> N
     event = maker.make(one, MESSENGER, NOW_MS)
     assert not any(b"5531987650001" in value for _, value in event.headers)
     assert "5531987650001" not in repr(event)
+
+
+@given(
+    st.sampled_from(sorted(SCHEMAS)),
+    st.none() | st.integers(-30_000_000_000_000, 250_000_000_000_000),
+    st.none() | st.text(),
+    st.none() | st.text(),
+    st.lists(st.builds(Alias, st.sampled_from(Domain), st.text()), max_size=4),
+    st.integers(0, 2**50),
+)
+def test_the_kept_parts_give_the_digest_that_the_reader_makes_of_the_headers(
+    event_type: str,
+    occurred_at_ms: int | None,
+    conversation: str | None,
+    message_id: str | None,
+    aliases: list[Alias],
+    received_at_ms: int,
+) -> None:
+    made = EventMaker(tenant(), KEY, Kept(SCHEMAS))
+    one = item(
+        event_type=event_type,
+        occurred_at_ms=occurred_at_ms,
+        conversation=conversation,
+        message_id=message_id,
+        aliases=tuple(aliases),
+    )
+    for _ in range(2):  # The second time from what was kept.
+        event = made.make(one, MESSENGER, received_at_ms)
+        assert event.digest == sealed_digest(tenant_events_topic(tenant().slot), event.headers)
+        assert event.headers == sorted(event.headers)
+
+
+def test_what_is_kept_of_one_tenant_is_not_taken_for_another() -> None:
+    shared = Kept(SCHEMAS)
+    alone = EventMaker(tenant(), b"x" * 32, Kept(SCHEMAS)).make(item(), MESSENGER, NOW_MS)
+    EventMaker(tenant(), KEY, shared).make(item(), MESSENGER, NOW_MS)
+    beside = EventMaker(tenant(), b"x" * 32, shared).make(item(), MESSENGER, NOW_MS)
+    assert (beside.key, beside.headers) == (alone.key, alone.headers)
 
 
 def test_times_are_written_with_milliseconds_in_utc() -> None:

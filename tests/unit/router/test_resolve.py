@@ -4,7 +4,7 @@ import pytest
 
 from contracts.control import IdKind, app_scoped_user_hash
 from contracts.ledger import Refusal
-from router.resolve import FUTURE_MS, OLDEST_MS, Destination, Refused, SetAside, in_window, resolve
+from router.resolve import FUTURE_MS, OLDEST_MS, Destination, Refused, Resolver, SetAside, in_window, resolve
 from router.split.item import AccountKey, Item
 from tests.unit.router.scene import (
     NOW_MS,
@@ -14,6 +14,7 @@ from tests.unit.router.scene import (
     ROUTING_KEY,
     TENANT,
     account,
+    announce,
     item,
     tenant,
     view,
@@ -118,3 +119,33 @@ def test_the_time_window_is_judged_against_the_brokers_time(occurred_at_ms: int 
 def test_what_is_refused_is_not_kept_for_being_old() -> None:
     """An item of nobody we know must not lie in quarantine."""
     assert isinstance(ask(item(occurred_at_ms=0), tenant()), Refused)
+
+
+def test_how_an_account_stands_is_kept_only_until_control_says_something_new() -> None:
+    known = view(tenant(), OF_PAGE)
+    resolver = Resolver(known, lambda _item: "messaging", ROUTING_KEY)
+    for _ in range(2):
+        assert resolver.resolve(item(), "main", NOW_MS) == Destination(tenant(), OF_PAGE)
+    announce(known, account([(IdKind.PAGE, "7001")], consent="withdrawn"))
+    assert resolver.resolve(item(), "main", NOW_MS) == Refused(Refusal.NO_CONSENT, TENANT, settled=False)
+
+
+def test_a_kept_account_is_judged_by_each_items_own_time_and_scope() -> None:
+    narrow = account([(IdKind.PAGE, "7001")], scopes=("messaging",))
+    scopes = {"message.received": "messaging", "comment.added": "comments"}
+    resolver = Resolver(view(tenant(), narrow), lambda one: scopes[one.event_type], ROUTING_KEY)
+    assert isinstance(resolver.resolve(item(), "main", NOW_MS), Destination)
+    late = resolver.resolve(item(occurred_at_ms=NOW_MS + FUTURE_MS + 1), "main", NOW_MS)
+    assert late == SetAside("time_out_of_range", TENANT)
+    comment = resolver.resolve(item(event_type="comment.added"), "main", NOW_MS)
+    assert comment == Refused(Refusal.OUTSIDE_SCOPE, TENANT)
+
+
+def test_an_administrators_id_is_another_one_for_each_app() -> None:
+    hashed = app_scoped_user_hash(ROUTING_KEY, "main", "31000")
+    resolver = Resolver(
+        view(tenant(), account([(IdKind.APP_SCOPED_USER, hashed)])), lambda _item: "messaging", ROUTING_KEY
+    )
+    one = item(AccountKey(IdKind.APP_SCOPED_USER, "31000"))
+    assert isinstance(resolver.resolve(one, "main", NOW_MS), Destination)
+    assert resolver.resolve(one, "second", NOW_MS) == Refused(Refusal.UNKNOWN_ACCOUNT, settled=False)

@@ -12,9 +12,9 @@ def guard_after(outside: int, inside: int, tenants: int = 2) -> TimeGuard:
     guard = TimeGuard()
     assert guard.held_s(100.0) == 0
     for _ in range(inside):
-        guard.judged(TENANTS[0], outside=False)
+        guard.inside()
     for number in range(outside):
-        guard.judged(TENANTS[number % tenants], outside=True)
+        guard.outside(TENANTS[number % tenants])
     return guard
 
 
@@ -38,5 +38,5 @@ def test_a_new_minute_counts_from_zero() -> None:
     guard = guard_after(MOST_OUTSIDE, 0)
     assert guard.held_s(100.0 + WINDOW_S) == 0
     for tenant in TENANTS:
-        guard.judged(tenant, outside=True)
+        guard.outside(tenant)
     assert guard.held_s(101.0 + WINDOW_S) == 0
