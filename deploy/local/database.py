@@ -19,6 +19,7 @@ from deploy.local.errors import LocalStackError
 
 LOGINS: Final = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader")
 _ROLES_SQL: Final = Path(__file__).with_name("database.sql")
+_OBJECTS_SQL: Final = Path(__file__).with_name("database_objects.sql")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LOCK: Final = 0x6D6B_6462
 """Of two that prepare at once the second waits: Postgres itself fails with "tuple concurrently updated"."""
@@ -58,6 +59,11 @@ async def _prepare(admin_dsn: str, name: str) -> None:
         await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
         await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {", ".join(LOGINS)}')
         await connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO mk_owner')
+        inside = await asyncpg.connect(urlsplit(admin_dsn)._replace(path=f"/{name}").geturl())
+        try:
+            await inside.execute(_OBJECTS_SQL.read_text())
+        finally:
+            await inside.close()
     except asyncpg.PostgresError as exc:
         raise LocalStackError("The database's roles could not be made: is the DSN a superuser's?") from exc
     finally:

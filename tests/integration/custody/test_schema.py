@@ -68,3 +68,11 @@ async def test_preparing_a_database_again_corrects_a_login_that_inherits(
         assert not await admin.fetchval("SELECT rolinherit FROM pg_roles WHERE rolname = 'mk_store'")
     finally:
         await admin.close()
+
+
+async def test_no_login_can_store_a_large_object_outside_every_schema(cell: Cell) -> None:
+    for login in cell.logins:
+        async with cell.connection(login) as connection:
+            for call in ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.fetchval(f"SELECT {call}")
