@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from struct import Struct
 from struct import error as struct_error
-from typing import Final
+from typing import Final, NamedTuple
 
 import cramjam
 
@@ -23,13 +22,15 @@ _APP: Final = Struct(">H")
 _HEAD: Final = Struct(">QI")
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One verified HTTP attempt of Meta's: the app it came for, when it arrived, its exact body."""
 
     app: str
     received_at_ms: int
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Delivery(app={self.app!r}, received_at_ms={self.received_at_ms!r})"
 
 
 def pack(deliveries: Iterable[Delivery]) -> tuple[bytes, int]:

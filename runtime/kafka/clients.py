@@ -13,6 +13,7 @@ from aiokafka.structs import RecordMetadata
 
 from contracts import topics
 from contracts.errors import BrokerUnavailable, PermanentError
+from runtime.kafka import compression as quick
 from runtime.kafka import readable
 
 BATCH_BYTES = 1 << 20
@@ -40,6 +41,8 @@ class Producer:
         compression: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
+        if compression == "zstd":
+            quick.install()
         self._arguments: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
             "client_id": client_id,
