@@ -12,7 +12,7 @@ from contracts.control import IdKind
 from contracts.errors import ContractViolation, NotJson
 from router.split.account import account_change, fields_changed
 from router.split.compose import Entry, Place, account_data, unknown
-from router.split.guard import DEEPEST, Parts
+from router.split.guard import DEEPEST, SMALL, Parts
 from router.split.instagram import instagram_change
 from router.split.item import AccountKey, BadItem, Item
 from router.split.json_body import is_written_at_once, parse
@@ -58,14 +58,21 @@ def split(body: bytes) -> list[Item | BadItem]:
         plain = plain_chat(delivery)
         if plain is not None:
             return plain
-    return walk(word, delivery, entries, doubts_depth=deep)
+    return walk(word, delivery, entries, doubts_depth=deep, large=len(body) >= SMALL)
 
 
-def walk(word: str, delivery: Json, entries: list[Any], *, doubts_depth: bool) -> list[Item | BadItem]:
-    """The general way through a delivery. `word`: its `object` as it arrived; `doubts_depth`: look at every item's depth."""
+def walk(
+    word: str, delivery: Json, entries: list[Any], *, doubts_depth: bool, large: bool
+) -> list[Item | BadItem]:
+    """The general way through a delivery.
+
+    `word`: its `object` as it arrived; `doubts_depth`: look at every item's depth; `large`: count what items repeat.
+    """
     provider_object = word.lower()
-    parts = Parts(doubts_depth)
+    parts = Parts(doubts_depth, large)
     around = _around(parts, delivery, single=len(entries) == 1)
+    if around and not parts.may_repeat(len(entries), around):
+        return [BadItem("", ContractViolation.code)]
     for index, raw in enumerate(entries):
         path = f"entry[{index}]"
         if isinstance(raw, dict):
@@ -114,6 +121,9 @@ def _split_entry(
         provider_object, identifier, raw.get("time"), head, word, {"delivery": around} if around else {}
     )
     account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
+    if not parts.may_repeat(sum(len(raw[name]) for name in _LISTS if isinstance(raw.get(name), list)), head):
+        parts.bad(path, account)
+        return
     begun_with = len(parts.found)
     extra = [] if raw.keys() <= _ENTRY else _extra(entry, path, raw)
     for name in _LISTS:

@@ -9,11 +9,17 @@ from typing import Final, TypeVarTuple, Unpack
 
 from contracts.errors import ContractViolation
 from router.split.item import AccountKey, BadItem, Item
-from router.split.json_body import nests_deeper_than
+from router.split.json_body import nests_deeper_than, to_json
 
 DEFECT: Final = "defect"
 DEEPEST: Final = 200
 """Levels of nesting in an event's `data`. orjson, and readers in other languages, give up soon after."""
+
+MOST_REPEATED: Final = 16 << 20
+"""Bytes that the items of one delivery may repeat of what surrounds them. Of four mebibytes of Meta's smallest items, with
+all that Meta puts around them, less than half of it; without a bound, a body of four mebibytes could become 300 GB."""
+SMALL: Final = 12 << 10
+"""A body of fewer bytes cannot repeat that much."""
 
 _OURS: Final = ("router.", "contracts.")
 
@@ -26,7 +32,20 @@ class Parts:
 
     doubts_depth: bool
     """The body as a whole is too deep to serialise: look at every item."""
+    large: bool = True
+    """The body has SMALL bytes or more: what is repeated is counted."""
     found: list[Item | BadItem] = field(default_factory=list)
+    repeated: int = 0
+
+    def may_repeat(self, times: int, *around: object) -> bool:
+        """Whether so many items may each repeat what surrounds them. If not, the part that holds them is set aside."""
+        if not self.large or times < 2:
+            return True
+        repeated = self.repeated + times * sum(len(to_json(one)) for one in around)
+        if repeated > MOST_REPEATED:
+            return False
+        self.repeated = repeated
+        return True
 
     def bad(self, path: str, account: AccountKey | None = None, reason: str = ContractViolation.code) -> None:
         """Set aside one part that cannot be read."""

@@ -14,11 +14,18 @@ from router.split.compose import Entry, Place, account_data, unknown
 from router.split.guard import Parts
 from router.split.identity import NUMBERS_KEPT, Contacts, canonical_phone
 from router.split.item import AccountKey, Item
+from router.split.json_body import to_json
 from router.split.reading import Json, as_id, as_list, as_object, as_text, step
 from router.split.whatsapp_account import account_field
 from router.split.whatsapp_call import call
 from router.split.whatsapp_chat import chat_message, chat_status
-from router.split.whatsapp_group import group_change, participant, participants_of, without_participants
+from router.split.whatsapp_group import (
+    group_change,
+    group_part,
+    participant,
+    participants_of,
+    without_participants,
+)
 from router.split.whatsapp_history import history_chunk, history_message, thread_item
 from router.split.whatsapp_person import notice, spare_contact
 from router.split.whatsapp_value import ValueContext
@@ -55,6 +62,9 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
         _leave_over_all(entry, unread, path, change, value)
     contacts = lists.pop(_CONTACTS, [])
     context = _context(entry, path, field, account, data, head, lists, contacts)
+    if not _may_repeat(parts, context, lists, as_list(contacts), len(unread)):
+        parts.bad(path, account)
+        return
     begun_with = len(parts.found)
     for name, elements in lists.items():
         _collection(parts, context, name, elements)
@@ -64,6 +74,15 @@ def whatsapp_change(parts: Parts, entry: Entry, path: str, change: Json) -> None
         parts.add(where, account, _unread, context, where, name, inner)
     if len(parts.found) == begun_with:  # The lists are all empty.
         parts.add(path, account, _whole, entry, path, field, change, account)
+
+
+def _may_repeat(parts: Parts, context: ValueContext, lists: Json, contacts: list[Any], unread: int) -> bool:
+    """Whether all items of a value may repeat what surrounds them, and each one contact, of which the largest counts."""
+    if not parts.large:
+        return True
+    times = unread + len(contacts) + sum(len(one) for one in lists.values() if isinstance(one, list))
+    largest = max(contacts, key=lambda contact: len(to_json(contact)), default="")
+    return parts.may_repeat(times, *context.around, largest)
 
 
 def _leave_over_all(
@@ -178,9 +197,13 @@ def _group(parts: Parts, context: ValueContext, path: str, group: Json) -> None:
         parts.add(path, context.account, group_change, context, path, group)
         return
     around = without_participants(group)
+    if not parts.may_repeat(len(people), *context.around, around):
+        parts.bad(path, context.account)
+        return
+    shared = group_part(around)
     for key, member, person in people:
         inside = f"{path}.{step(key, 0)}[{member}]"
-        parts.add(inside, context.account, participant, context, inside, around, key, person)
+        parts.add(inside, context.account, participant, context, inside, around, shared, key, person)
 
 
 Builder = Callable[[ValueContext, str, Json, str], Item]
@@ -204,6 +227,9 @@ def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> Non
         parts.add(path, context.account, history_chunk, context, path, chunk)
         return
     head, extra = _head_of(chunk, "threads", "metadata")
+    if not parts.may_repeat(len(threads), *context.around, head):
+        parts.bad(path, context.account)
+        return
     for index, thread in enumerate(threads):
         where = f"{path}.threads[{index}]"
         if isinstance(thread, dict):
@@ -221,6 +247,9 @@ def _thread(parts: Parts, context: ValueContext, path: str, thread: Json, chunk:
         parts.add(path, context.account, thread_item, context, path, thread, thread, chunk)
         return
     head, extra = _head_of(thread, "messages", "context")
+    if not parts.may_repeat(len(messages), *context.around, chunk, head):
+        parts.bad(path, context.account)
+        return
     for index, message in enumerate(messages):
         where = f"{path}.messages[{index}]"
         if isinstance(message, dict):

@@ -58,7 +58,7 @@ def group_change(context: ValueContext, path: str, raw: Json) -> Item:
     """A change of a group that concerns one person, or nobody."""
     place = context.place(path, raw, "groups")
     ids = identity_of(raw, context.own_phone)
-    part = read(_GROUP, raw)
+    part = group_part(raw)
     failed = False
     for key, _, person in participants_of(raw):
         _add_participant(ids, person)
@@ -91,10 +91,17 @@ def without_participants(group: Json) -> dict[str, Any]:
     }
 
 
-def participant(context: ValueContext, path: str, group: Json, key: str, person: Json) -> Item:
+def group_part(group: Json) -> dict[str, Any]:
+    """What the change says of the group."""
+    return read(_GROUP, group)
+
+
+def participant(
+    context: ValueContext, path: str, group: Json, shared: dict[str, Any], key: str, person: Json
+) -> Item:
     """One of several people in a group change. Each gets an item: erasing one must not leave them in another's event.
 
-    `group`: the change without its participants; `key`: the list that named this one.
+    `group`: the change without its participants, and `shared` what it says; `key`: the list that named this one.
     """
     place = context.place(path, person, "groups")
     place.envelope["group"] = group
@@ -104,7 +111,7 @@ def participant(context: ValueContext, path: str, group: Json, key: str, person:
     return compose(
         place,
         _event(group, failed=key.startswith("failed")),
-        read(_GROUP, group) | read(_PERSON, person),
+        shared | read(_PERSON, person),
         person=context.person(ids, place),
         direction="system",
         occurred_at_ms=time_ms(group.get("timestamp")),

@@ -25,6 +25,11 @@ class ValueContext:
     """The business's own number in its canonical form."""
     contacts: Contacts
 
+    @property
+    def around(self) -> tuple[object, ...]:
+        """What every item repeats."""
+        return self.entry.head, self.head, self.field
+
     def ids(self) -> Identifiers:
         """An empty set of ids that will not take the business's own number."""
         return Identifiers(self.own_phone)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -424,42 +423,6 @@ def test_messages_of_a_value_keep_their_identity_when_sent_one_by_one(
     one_by_one = {identity(item) for body in alone for item in found(body)}
     expected = {identity(item) for item in found(together) if item.native_id is not None}
     assert one_by_one == expected
-
-
-@pytest.mark.parametrize(
-    "many",
-    [
-        lambda n: meta.delivery("page", *[{"id": "1", "messaging": [meta.item(message={"mid": str(i)})]} for i in range(n)]),
-        lambda n: meta.delivery("page", *[{}] * n),
-        lambda n: meta.whatsapp(meta.value(messages=[{"id": str(i)} for i in range(n)])),
-        lambda n: meta.whatsapp(meta.value(contacts=[meta.contact(str(10**10 + i)) for i in range(n)], messages=[meta.message()])),
-        lambda n: meta.whatsapp(meta.value(groups=[{"group_id": "g", "added_participants": [{"wa_id": str(10**10 + i)} for i in range(n)]}]), "group_participants_update"),
-        lambda n: meta.whatsapp(meta.value(history=[{"threads": [{"id": "14155550100", "messages": [{"id": str(i)} for i in range(n)]}]}]), "history"),
-        lambda n: meta.whatsapp({str(i): [i] for i in range(n)} | {"messages": []}),
-        lambda n: meta.messaging(meta.item(delivery={"mids": [str(i) for i in range(n)]})),
-    ],
-)  # fmt: skip
-def test_ten_times_as_much_takes_about_ten_times_as_long(many: Callable[[int], bytes]) -> None:
-    small, large = many(2_000), many(20_000)
-    few = min(_seconds(small) for _ in range(3))
-    assert _seconds(large) < few * 40 + 0.2, "super-linear"
-
-
-SECONDS_FOR_A_HUNDRED_THOUSAND = 20.0
-"""A bound for any machine; two seconds are usual."""
-
-
-def _seconds(body: bytes) -> float:
-    started = time.process_time()
-    split(body)
-    return time.process_time() - started
-
-
-def test_a_hundred_thousand_entries_are_split_in_seconds() -> None:
-    body = meta.delivery("page", *[{"id": "1", "messaging": [meta.item()]}] * 100_000)
-    started = time.process_time()
-    assert len(split(body)) == 100_000
-    assert time.process_time() - started < SECONDS_FOR_A_HUNDRED_THOUSAND
 
 
 def test_the_same_body_gives_the_same_items() -> None:

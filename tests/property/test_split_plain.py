@@ -20,7 +20,9 @@ OBJECT = "whatsapp_business_account"
 
 
 def both_ways(delivery: Any) -> tuple[list[Item | BadItem] | None, list[Item | BadItem]]:
-    return plain_chat(delivery), walk(delivery["object"], delivery, delivery["entry"], doubts_depth=False)
+    return plain_chat(delivery), walk(
+        delivery["object"], delivery, delivery["entry"], doubts_depth=False, large=False
+    )
 
 
 @pytest.mark.corpus

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import orjson
@@ -191,24 +190,6 @@ def test_depth_is_measured_without_recursion() -> None:
     assert nests_deeper_than(value, 200)
     assert not nests_deeper_than([[["x"]]], 3)
     assert nests_deeper_than([[["x"]]], 2)
-
-
-@pytest.mark.parametrize("kind", ["messaging", "messages", "contacts"])
-def test_a_hundred_thousand_parts_are_split_in_linear_time(kind: str) -> None:
-    count = 100_000 if kind == "messaging" else 20_000
-    match kind:
-        case "messaging":
-            entry = {"id": PAGE, "messaging": [{}]}
-            body = body_of("page", *([entry] * count))
-        case "messages":
-            body = whatsapp(value(messages=[message(f"w{n}") for n in range(count)]))
-        case _:
-            people = [{"wa_id": f"1415555{n}", "profile": {"name": "x"}} for n in range(count)]
-            body = whatsapp(value(contacts=people, messages=[message(f"w{n}") for n in range(9)]))
-    started = time.perf_counter()
-    found = split(body)
-    assert len(found) >= count
-    assert time.perf_counter() - started < 10 * count / 20_000  # A quadratic walk takes minutes.
 
 
 def test_nothing_personal_is_in_the_repr_of_an_item() -> None:
