@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import resources
+from typing import Final
 
 from contracts.control import ControlView
 from contracts.errors import InvalidSettings, TransientError
@@ -35,7 +36,9 @@ from store.lanes.quarantine import Quarantine
 from store.lanes.workers import Availability, Rounds, Worker
 from store.settings import StoreSettings, read_control_signers
 
-_FORGET_KEYS_EVERY_S = 3_600.0
+COLLECT: Final = (100_000, 20, 20)
+"""Garbage collector thresholds: a record is some twenty short-lived containers, and holds no cycle."""
+_FORGET_KEYS_EVERY_S: Final = 3_600.0
 
 
 def migration_numbers() -> list[int]:
@@ -153,7 +156,7 @@ async def serve(supervisor: Supervisor) -> None:
             # What stands now stays: the collector need not walk it again for every few thousand records.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(20_000, 20, 20)
+            gc.set_threshold(*COLLECT)
             log.info("process.started", **settings.summary())
             await supervisor.stopping.wait()
             lanes.is_stopping = True

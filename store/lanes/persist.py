@@ -282,7 +282,7 @@ class Persister:
             [event.direction for event in events],
             [event.conversation for event in events],
             [event.message_ref for event in events],
-            [event.received_at for event in events],
+            [event.received_at.timestamp() for event in events],
             encrypt_cells(
                 binding,
                 (

@@ -111,15 +111,20 @@ WITH erased AS (
 )
 SELECT count(*)::int FROM opened;
 
--- The rows, the position by compare-and-set and the outcome, in one statement. $1..$12: columns of message, sorted by id.
+-- The rows, the position by compare-and-set and the outcome, in one statement. $1..$12: columns of message, sorted by id;
+-- the time as Unix seconds, exact to the microsecond and a third of the price of a timestamptz for who encodes it.
 -- $13 partition, $14 slot, $15 first and $16 next offset; $17..$22 fenced, expired, refused, quarantined, notice,
 -- expired_unread; $23 replays. No row moved: another owner has this lane, roll back.
 -- name: persist
 WITH stored AS (
     INSERT INTO "{schema}".message (id, subject_id, generation, event_type, schema_version, account_id, class, direction,
                                   conversation, message_ref, received_at, body)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::smallint[], $6::uuid[], $7::text[],
-                         $8::text[], $9::bytea[], $10::bytea[], $11::timestamptz[], $12::bytea[]) AS given (id)
+    SELECT id, subject_id, generation, event_type, schema_version, account_id, class, direction, conversation, message_ref,
+           to_timestamp(received_s), body
+    FROM unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::smallint[], $6::uuid[], $7::text[], $8::text[],
+                $9::bytea[], $10::bytea[], $11::float8[], $12::bytea[])
+         AS given (id, subject_id, generation, event_type, schema_version, account_id, class, direction, conversation,
+                   message_ref, received_s, body)
     ON CONFLICT (id) DO NOTHING RETURNING 1
 ), moved AS (
     UPDATE "{schema}".lane SET position = $16, updated_at = clock_timestamp()

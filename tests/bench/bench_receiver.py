@@ -1,20 +1,25 @@
 """What a webhook costs the receiver: `python -m tests.bench.bench_receiver`.
 
 Real broker, receiver alone on core 0, broker and load on core 1; signed 772-byte WhatsApp bodies with Meta's headers, 200
-after acks=all. Prints requests/s, CPU µs per webhook, p50 and p99, deliveries per block and RSS. Compare only within one
-run of one machine (docs of the bars: ratios).
+after acks=all. Prints requests/s, CPU µs per webhook, p50 and p99, deliveries per block and RSS; where Go is installed
+the same of `peers/go-receiver` (net/http and franz-go, which neither seals nor batches by itself) and the ratio. `wrk`
+makes the load where it is installed, else a client in Python, which needs more of core 1. Compare only within one run.
 """
 
 import argparse
 import asyncio
 import base64
+import contextlib
 import http.client
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +36,8 @@ from runtime.kafka.topics import TopicAdmin, TopicSettings
 REPOSITORY = Path(__file__).parents[2]
 SECRET = b"bench-secret"
 BODY_BYTES = 772
+PATH = "/webhooks/meta/demo"
+PEER = Path(__file__).parent / "peers" / "go-receiver"
 
 
 def body(number: int) -> bytes:
@@ -60,7 +67,7 @@ def body(number: int) -> bytes:
 def wire(content: bytes) -> bytes:
     """The request as Meta sends it."""
     headers = {"Host": "127.0.0.1", **meta_headers(content, SECRET), "Content-Length": str(len(content))}
-    lines = ["POST /webhooks/meta/demo HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"POST {PATH} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join((*lines, "", "")).encode() + content
 
 
@@ -223,6 +230,147 @@ def prepare(folder: Path) -> dict[str, str]:
     }
 
 
+def wrk(port: int, pid: int, connections: int, seconds: float) -> dict[str, float]:
+    """The same load made by `wrk`, which leaves more of core 1 to the broker than a client in Python does."""
+    script = tempfile.NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115
+    with script:
+        contents = [body(number) for number in range(64)]
+        script.write("local requests, at = {}, 0\n")
+        for content in contents:
+            headers = ", ".join(
+                f"[{json.dumps(name)}] = {json.dumps(value)}"
+                for name, value in meta_headers(content, SECRET).items()
+            )
+            script.write(
+                f'requests[#requests + 1] = wrk.format("POST", "{PATH}", {{{headers}}}, [[{content.decode()}]])\n'
+            )
+        script.write("function request() at = at % #requests + 1; return requests[at] end\n")
+        script.flush()
+        command = ["wrk", "--latency", "-t1", f"-c{connections}", f"-d{seconds + 1:.0f}s", "-s", script.name]
+        process = subprocess.Popen([*command, f"http://127.0.0.1:{port}"], stdout=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+        began, cpu = time.perf_counter(), cpu_s(pid)
+        time.sleep(seconds)
+        lasted, used = time.perf_counter() - began, cpu_s(pid) - cpu
+        output, _ = process.communicate(timeout=30)
+    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", output)[1])  # type: ignore[index]
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
+    return {
+        "requests_s": rate,
+        "cpu_us": used / (rate * lasted) * 1e6,
+        "cpu_share": used / lasted,
+        "p50_ms": _milliseconds(output, "50%"),
+        "p99_ms": _milliseconds(output, "99%"),
+        "refused": float(refused[1]) if refused else 0.0,
+    }
+
+
+def _milliseconds(output: str, quantile: str) -> float:
+    number, unit = re.search(rf"{quantile}\s+([0-9.]+)(us|ms|s)", output).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+
+def saturated(port: int, pid: int, connections: int, seconds: float) -> dict[str, float]:
+    """As many webhooks as the receiver takes."""
+    if shutil.which("wrk"):
+        return wrk(port, pid, connections, seconds)
+    return uvloop.run(load(port, pid, connections, seconds))
+
+
+def build_peer(folder: Path) -> Path | None:
+    """The receiver in Go, or None where there is no Go or no way to its modules."""
+    if shutil.which("go") is None:
+        return None
+    made = folder / "go-receiver"
+    environment = {**os.environ, "GOFLAGS": "-mod=readonly"}
+    built = subprocess.run(
+        ["go", "build", "-o", str(made), "."], cwd=PEER, env=environment, capture_output=True, timeout=300
+    )
+    return made if built.returncode == 0 else None
+
+
+@contextlib.contextmanager
+def alone_on_core_0(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A receiver for as long as the context lasts."""
+    process = subprocess.Popen(
+        ["taskset", "-c", "0", *command],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Up to 20 s."""
+    for _ in range(200):
+        time.sleep(0.1)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if condition():
+                return
+    raise SystemExit("the receiver did not become ready")
+
+
+def measure(kafka: str, settings: dict[str, str], peer: Path | None, arguments: argparse.Namespace) -> None:
+    """Both receivers on the same broker, turn about; then what only ours is asked."""
+    port, health = arguments.port_base - 10, arguments.port_base - 9
+    ours = {
+        **settings,
+        "MKC_INGEST_KAFKA": kafka,
+        "MKC_INGEST_PORT": str(port),
+        "MKC_INGEST_HEALTH_PORT": str(health),
+    }
+    theirs_port = arguments.port_base - 8
+    theirs = {
+        "KAFKA": kafka,
+        "TOPIC": topics.RAW,
+        "SECRET": SECRET.decode(),
+        "PORT": str(theirs_port),
+        "GOMAXPROCS": "1",
+    }
+    best = 0.0
+    with contextlib.ExitStack() as running:
+        receiver = running.enter_context(alone_on_core_0([sys.executable, "-m", "ingest"], ours))
+        wait_until(lambda: sample(health, "mk_process_ready") == 1)
+        go = running.enter_context(alone_on_core_0([str(peer)], theirs)) if peer else None
+        if go is not None:
+            wait_until(lambda: uvloop.run(load(theirs_port, go.pid, 1, 0.2))["requests_s"] > 0)
+        for connections in arguments.connections:
+            blocks = sample(health, "mk_ingest_blocks_published_total")
+            carried = sample(health, "mk_ingest_block_deliveries_sum")
+            result = saturated(port, receiver.pid, connections, arguments.seconds)
+            blocks = sample(health, "mk_ingest_blocks_published_total") - blocks
+            carried = sample(health, "mk_ingest_block_deliveries_sum") - carried
+            best = max(best, result["requests_s"])
+            report(f"{connections} connections", result, carried / max(1, blocks), receiver.pid)
+            if go is not None:
+                other = saturated(theirs_port, go.pid, connections, arguments.seconds)
+                report("  the receiver in Go", other, 0, go.pid)
+                print(
+                    f"  ratio: {result['cpu_us'] / other['cpu_us']:.2f} × its CPU a webhook, "
+                    f"{result['requests_s'] / other['requests_s']:.2f} × its requests/s"
+                )
+        half = uvloop.run(load(port, receiver.pid, 64, arguments.seconds, best / 2))
+        report("half of that rate", half, 0, receiver.pid)
+        beside, slowest = uvloop.run(beside_large(port, receiver.pid, arguments.seconds, best / 2))
+        report("the same beside two 3 MB bodies a second", beside, 0, receiver.pid)
+        print(f"slowest 3 MB body: {slowest:.0f} ms")
+        uvloop.run(many_large(port))
+        print(f"after 16 of them at once: RSS {rss_mib(receiver.pid):.0f} MiB")
+        time.sleep(3)
+        print(f"three seconds later: RSS {rss_mib(receiver.pid):.0f} MiB")
+
+
+async def many_large(port: int) -> None:
+    """Sixteen bodies of 3 MB at once, twice."""
+    for _ in range(2):
+        await asyncio.gather(*(large(port) for _ in range(16)), return_exceptions=True)
+
+
 def main() -> None:
     """Run the measurements and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -231,7 +379,6 @@ def main() -> None:
     parser.add_argument("--port-base", type=int, default=25_090)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    port, health = arguments.port_base - 10, arguments.port_base - 9
     root = Path(tempfile.mkdtemp(prefix="mkchannels-bench-"))
     root.chmod(0o755)
     settings = prepare(root)
@@ -240,45 +387,13 @@ def main() -> None:
         async with TopicAdmin(kafka, TopicSettings()) as admin:
             await admin.ensure([topics.BY_NAME[topics.RAW]])
 
-    with LocalStack(root / "stack", port_base=arguments.port_base, profile="bench") as stack:
-        asyncio.run(create_topics(stack.endpoints.kafka))
-        receiver = subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, "-m", "ingest"],
-            cwd=REPOSITORY,
-            env={
-                "PATH": os.environ["PATH"],
-                **settings,
-                "MKC_INGEST_KAFKA": stack.endpoints.kafka,
-                "MKC_INGEST_PORT": str(port),
-                "MKC_INGEST_HEALTH_PORT": str(health),
-            },
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            for _ in range(200):
-                time.sleep(0.1)
-                try:
-                    if sample(health, "mk_process_ready") == 1:
-                        break
-                except OSError:
-                    continue
-            best = 0.0
-            for connections in arguments.connections:
-                blocks = sample(health, "mk_ingest_blocks_published_total")
-                carried = sample(health, "mk_ingest_block_deliveries_sum")
-                result = uvloop.run(load(port, receiver.pid, connections, arguments.seconds))
-                blocks = sample(health, "mk_ingest_blocks_published_total") - blocks
-                carried = sample(health, "mk_ingest_block_deliveries_sum") - carried
-                best = max(best, result["requests_s"])
-                report(f"{connections} connections", result, carried / max(1, blocks), receiver.pid)
-            half = uvloop.run(load(port, receiver.pid, 64, arguments.seconds, best / 2))
-            report("half of that rate", half, 0, receiver.pid)
-            beside, slowest = uvloop.run(beside_large(port, receiver.pid, arguments.seconds, best / 2))
-            report("the same beside two 3 MB bodies a second", beside, 0, receiver.pid)
-            print(f"slowest 3 MB body: {slowest:.0f} ms")
-        finally:
-            receiver.terminate()
-            receiver.wait(15)
+    try:
+        peer = build_peer(root)
+        with LocalStack(root / "stack", port_base=arguments.port_base, profile="bench") as stack:
+            asyncio.run(create_topics(stack.endpoints.kafka))
+            measure(stack.endpoints.kafka, settings, peer, arguments)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def report(name: str, result: dict[str, float], per_block: float, pid: int) -> None:
