@@ -8,6 +8,8 @@ UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv),.local/bootstrap/bin/uv)
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
+# A company network may have an authority of its own: trust what the system trusts, as pip and Maven do.
+export UV_SYSTEM_CERTS ?= 1
 CODE := $(wildcard contracts deploy ingest router runtime store tests)
 # Named explicitly below: uv would otherwise fill whichever environment happens to be activated.
 INSTALLED := .venv/.installed
@@ -23,18 +25,21 @@ help: ## List these commands
 install: $(INSTALLED) $(PREPARED) ## Make .venv from requirements.lock and fetch Kafka, both checked by hash
 
 .local/bootstrap/bin/uv:
-	python3 -m venv .local/bootstrap
-	.local/bootstrap/bin/pip install --quiet uv==$(UV_VERSION)
+	@echo "installing uv, which installs the rest (into .local)"
+	@python3 -m venv .local/bootstrap
+	@.local/bootstrap/bin/pip install --quiet uv==$(UV_VERSION)
 
 $(INSTALLED): pyproject.toml requirements.lock | $(UV)
-	test -x $(PY) || $(UV) venv --quiet .venv
-	$(UV) pip sync --quiet --python $(PY) --require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
-	touch $@
+	@echo "installing Python packages from requirements.lock (into .venv)"
+	@test -x $(PY) || $(UV) venv --quiet .venv
+	@$(UV) pip sync --quiet --python $(PY) --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	@touch $@
 
 $(PREPARED): $(INSTALLED) deploy/local/kafka/pom.xml deploy/local/kafka/libs.sha256
-	$(PY) -m deploy.local prepare
-	touch $@
+	@echo "fetching Kafka by Maven and preparing its start (into .local; once, half a minute)"
+	@$(PY) -m deploy.local prepare
+	@touch $@
 
 .PHONY: run
 run: install ## Kafka, Postgres, every process and demo traffic, until Ctrl-C

@@ -163,4 +163,8 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(f"{len(files)} posted in {seconds:.1f} s\n")
         for status, number in sorted(outcomes.items()):
             sys.stdout.write(f"  {status:<9} {number}\n")
+        if "no_answer" in outcomes:
+            sys.stderr.write(
+                f"mkc post: no answer at {url}: is it running? --url or MKC_POST_URL says where it is\n"
+            )
     return 0 if set(outcomes) == {"200"} else 1

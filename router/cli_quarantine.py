@@ -119,7 +119,8 @@ async def _list(options: argparse.Namespace, settings: RouterSettings) -> int:
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("ID", "SET ASIDE", "REASONS", "ITEMS", "REPLAYS"):
-        table.add_column(heading, overflow="fold")
+        # Only reasons may be folded: an id is copied, and a script cuts columns.
+        table.add_column(heading, no_wrap=heading != "REASONS", overflow="fold")
     for one in chosen:
         reasons = ", ".join(f"{reason} × {count}" for reason, count in sorted(one.reasons.items()))
         table.add_row(one.identity, _time(one.set_aside_at_ms), reasons, str(len(one.items)), str(one.replay))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import unicodedata
@@ -75,21 +76,24 @@ def _usage() -> str:
     )
 
 
-def _adopt_local_settings() -> None:
-    """Settings of the local stack, when it runs here and the environment does not say otherwise."""
+def _adopt_local_settings() -> bool:
+    """Settings of the local stack, where the environment does not say otherwise; whether there is one here."""
     path = Path(os.environ.get("MKC_LOCAL_ENV", ".local/run/mkc.env"))
     if not path.is_file():
-        return
+        return False
     for line in path.read_text().splitlines():
         name, found, value = line.partition("=")
         if found and name.startswith("MKC_"):
             os.environ.setdefault(name, value)
+    return True
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command; exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
     given = sys.argv[1:] if arguments is None else arguments
-    _adopt_local_settings()
+    local = _adopt_local_settings()
+    # A library's own words would reach the terminal by logging's last resort; what failed is said below.
+    logging.getLogger().addHandler(logging.NullHandler())
     if not given or given[0] in ("-h", "--help", "help"):
         sys.stdout.write(_usage() + "\n")
         return 0 if given else 2
@@ -105,6 +109,10 @@ def main(arguments: list[str] | None = None) -> int:
         return int(module.main(given[1:]))
     except InvalidSettings as exc:
         sys.stderr.write(f"mkc {given[0]}: {exc}\n")
+        if not local and str(exc).endswith("is missing"):
+            sys.stderr.write(
+                "Beside `make run`, call mkc in its folder; elsewhere set what docs/settings.md lists.\n"
+            )
         return 2
     except ServiceError as exc:
         sys.stderr.write(f"mkc {given[0]}: {exc.code}: {exc}\n")

@@ -86,13 +86,12 @@ class KafkaNode(Node):
                 )
             return
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        cluster_id = base64.urlsafe_b64encode(os.urandom(16)).rstrip(b"=").decode()
         command = [
             *runtime,
             "kafka.tools.StorageTool",
             "format",
             "-t",
-            cluster_id,
+            new_cluster_id(),
             "-c",
             str(properties_file),
         ]
@@ -105,13 +104,19 @@ class KafkaNode(Node):
             check=False,
         )
         if result.returncode != 0:
-            lines = (result.stderr + result.stdout).strip().splitlines() or ["it wrote nothing"]
+            said = result.stderr + result.stdout
+            _refuse_old_java(said)
+            lines = said.strip().splitlines() or ["it wrote nothing"]
             raise LocalStackError(f"Kafka's data directory could not be made: {lines[0][:300]}")
         made_by.write_text(self.version)
 
     def _cluster_id(self) -> str:
         lines = (self.data_dir / "meta.properties").read_text().splitlines()
         return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
+
+    def _ended_for_now(self, log_tail: str) -> bool:
+        _refuse_old_java(log_tail)
+        return False
 
     def _load_client(self) -> None:
         importlib.import_module("aiokafka.admin")
@@ -121,6 +126,14 @@ class KafkaNode(Node):
             return False
         # Our cluster id: another Kafka on this port is not this node.
         return cluster_id_at(self.bootstrap, timeout_s) == self._cluster_id()
+
+
+def _refuse_old_java(said: str) -> None:
+    if "UnsupportedClassVersionError" in said:
+        raise LocalStackError(
+            f"{java()} is too old for Kafka, which needs Java 17 or newer: apt-get install openjdk-17-jre-headless,"
+            " or point JAVA_HOME at one."
+        )
 
 
 def new_cluster_id() -> str:

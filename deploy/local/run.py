@@ -62,6 +62,7 @@ class _Run:
 
     def __init__(self, root: Path, port_base: int | None, *, check: bool) -> None:
         self._check = check
+        self._servers_up = False
         self._stack = LocalStack(root, port_base=port_base)
         base = port_base or int(os.environ.get("MKC_PORT_BASE") or DEFAULT_PORT_BASE)
         self._service = Service(root, self._stack.endpoints, Ports.from_base(base), database=DATABASE)
@@ -92,6 +93,7 @@ class _Run:
             keys = pool.submit(self._service.prepare_keys)
             database = pool.submit(self._prepare_database, servers)
             servers.result()
+            self._servers_up = True
             topics = pool.submit(self._service.prepare_topics)
             for part in (keys, database, topics):
                 part.result()
@@ -161,7 +163,8 @@ class _Run:
         finally:
             self._stack.stop()
             self._service.release()
-        show.step("stopped", time.monotonic() - began)
+        if self._servers_up:
+            show.step("stopped", time.monotonic() - began)
 
 
 def seconds_since_start() -> float:

@@ -33,6 +33,8 @@ DEFAULT_PORT_BASE = 19090
 # Ports above are handed out by the kernel to outgoing connections and get taken.
 _FIRST_EPHEMERAL_PORT = 32768
 _HIGHEST_OFFSET = 342
+# The receiver listens 1010 below the base, where no privilege may be needed.
+_LOWEST_BASE = 2034
 _EXTERNAL_TIMEOUT_S = 10.0
 
 
@@ -74,9 +76,9 @@ class LocalStack:
             keep_running: leave the nodes up when this process ends.
         """
         base = _port_base_from_environment() if port_base is None else port_base
-        if not 1024 <= base <= _FIRST_EPHEMERAL_PORT - 1 - _HIGHEST_OFFSET:
+        if not _LOWEST_BASE <= base <= _FIRST_EPHEMERAL_PORT - 1 - _HIGHEST_OFFSET:
             raise LocalStackError(
-                f"The port base (MKC_PORT_BASE) must be from 1024 to {_FIRST_EPHEMERAL_PORT - 1 - _HIGHEST_OFFSET}."
+                f"The port base (MKC_PORT_BASE) must be from {_LOWEST_BASE} to {_FIRST_EPHEMERAL_PORT - 1 - _HIGHEST_OFFSET}."
             )
         self.root = root.absolute()
         self.cache = cache.absolute()

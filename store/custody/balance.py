@@ -131,7 +131,7 @@ def balance(
                 )
             )
         for tenant, counts in line.tenants.items():
-            total = totals.setdefault(tenant, TenantTotals("(not of this database cell)"))
+            total = totals.setdefault(tenant, TenantTotals("(another tenant)"))
             total.raw_records += 1
             total.events += counts.events
             total.quarantined_by_reason.update(counts.quarantined)

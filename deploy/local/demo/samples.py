@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 Product = Literal["messenger", "instagram", "whatsapp"]
 Expected = Literal["stored", "quarantined", "refused", "rejected"]
 
-BAKERY: Final = "padaria-pao-de-minas"
-CLINIC: Final = "clinica-sorriso"
+BAKERY: Final = "padaria"
+CLINIC: Final = "clinica"
 
 MARIA, MARIA_PHONE = "Maria Aparecida Quitéria", "5531988714021"
 JOAO, JOAO_PHONE = "João Batista Farnese", "5511973306158"

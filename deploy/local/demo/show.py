@@ -1,5 +1,6 @@
 """What `make run` prints: a table of what became of each webhook, the addresses, one line per second. Prints, decides nothing."""
 
+import os
 from typing import Final
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from deploy.local.service_node import ServiceNode
 
 console: Final = Console(highlight=False)
 _CIPHERTEXT_BYTES: Final = 7
-_TEXT_LENGTH: Final = 60
+_TEXT_LENGTH: Final = 36
 _EVENTS_SHOWN: Final = 2
 
 
@@ -23,7 +24,8 @@ def step(text: str, took_s: float) -> None:
 def outcomes(traces: list[Trace], plain: dict[str, str], names: dict[str, str]) -> None:
     """What became of each. `plain`: decrypted text by event id; `names`: tenant id to name."""
     console.print(
-        f"\n[bold]{_line('webhook', 'answer', 'on raw', 'tenant and event', 'row, as psql shows it')}[/]"
+        f"\n[bold]{_line('webhook', 'answer', 'on raw', 'tenant and event', 'row as psql sees')}[/]",
+        soft_wrap=True,
     )
     for trace in traces:
         _show(trace, plain, names)
@@ -39,18 +41,18 @@ def _show(trace: Trace, plain: dict[str, str], names: dict[str, str]) -> None:
     for event in trace.events[:_EVENTS_SHOWN]:
         row = trace.rows.get(event.event_id)
         cell = f"\\x{row[:_CIPHERTEXT_BYTES].hex()}…" if row else "not yet"
-        tenant = names.get(event.tenant, "?").partition("-")[0]
+        tenant = names.get(event.tenant, "?")
         _say(_line(*head, f"{tenant} {event.event_type}", cell), "")
         if text := plain.get(event.event_id):
-            _say(_line("", "", "", f"read with the key: “{_short(text)}”", ""), "green")
+            _say(f"{'':<22}read with the key: “{_short(text)}”", "green")
         head = ("", "", "")
     more = len(trace.events) - _EVENTS_SHOWN
     if more > 0:
-        _say(_line("", "", "", f"… and {more:,} more: {len(trace.rows):,} rows in all", ""), "dim")
+        _say(f"{'':<22}… and {more:,} more: {len(trace.rows):,} rows in all", "dim")
 
 
 def _line(title: str, answer: str, raw: str, topic: str, cell: str) -> str:
-    return f"{title:<22}{answer:<8}{raw:<8}{topic:<26}{cell}".rstrip()
+    return f"{title:<22}{answer:<7}{raw:<8}{topic:<26}{cell}".rstrip()
 
 
 def _say(line: str, style: str) -> None:
@@ -75,15 +77,17 @@ def _short(text: str) -> str:
 
 
 def addresses(service: Service, dsn: str) -> None:
-    """Where everything is."""
+    """Where everything is; logs relative to the working folder, where the reader stands."""
     console.print(f"receiver   [bold]{service.receiver_url}[/]")
     for name in STOP_ORDER:
         base = f"http://127.0.0.1:{service.ports.health[name]}"
-        console.print(f"{name:<10} {base}/readyz  {base}/metrics  [dim]{service.node(name).log_path}[/]")
-    console.print(f"postgres   psql {dsn}")
+        log = os.path.relpath(service.node(name).log_path)
+        console.print(f"{name:<10} {base}/readyz  /metrics  [dim]{log}[/]", soft_wrap=True)
+    console.print(f"postgres   psql {dsn}", soft_wrap=True)
     console.print(f"kafka      {service.endpoints.kafka}")
     console.print(
-        "operator   .venv/bin/mkc --help   [dim](mkc tenant list, mkc ledger, mkc quarantine list)[/]"
+        "operator   .venv/bin/mkc --help  [dim](or: mkc ledger, mkc tenant list, mkc doctor)[/]",
+        soft_wrap=True,
     )
 
 
