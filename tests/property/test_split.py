@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,34 +17,10 @@ from pydantic import BaseModel, ValidationError
 from contracts.events.declaration import model_of
 from contracts.events.registry import EVENT_TYPES, Moment, Subject
 from contracts.meta_fields import LABELS, MESSAGING
-from router.split import BadItem, Item, data_json, split
+from router.split import BadItem, data_json, split
 from router.split.check import checker
 from tests.fixtures.meta import bodies as meta
-
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
-needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="needs ../shared/corpus")
-
-Identity = tuple[object, ...]
-
-
-def identity(item: Item) -> Identity:
-    """All that goes into an event id."""
-    return (
-        item.provider_object,
-        item.account,
-        item.event_type,
-        item.native_id,
-        item.discriminator,
-        item.occurred_at_ms,
-    )
-
-
-def found(body: bytes) -> list[Item]:
-    return [part for part in split(body) if isinstance(part, Item)]
-
-
-def corpus() -> list[tuple[str, bytes]]:
-    return [(path.name, path.read_bytes()) for path in sorted(CORPUS.rglob("*.json"))]
+from tests.support.items import corpus, found, identity, needs_corpus
 
 
 def leaves(value: object) -> Iterator[str]:
