@@ -2,7 +2,8 @@
 
 UUIDv8 (RFC 9562 section 5.8): 48 bits of the item's own timestamp floored to the second as Unix milliseconds, then
 bits of a hash keyed with the tenant's pseudonym key over (object, account, kind, Meta's id, discriminator). Never
-`entry.time`, never the time of receipt, never a position in the batch. Undated events have time bits 0.
+`entry.time`, never the time of receipt, never a position in the batch. Undated events have time bits 0. Bit by bit, and
+kind by kind: docs/event-ids.md.
 """
 
 from __future__ import annotations
