@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from contracts.events.registry import EventType
 from contracts.generate import header_table
-from contracts.generate.asyncapi import topic_specs
+from contracts.generate.asyncapi import described_topics, topic_specs
 from contracts.generate.header_table import Header
 from contracts.generate.records import RECORDS
 from contracts.generate.register_words import LEGAL_BASES
@@ -24,6 +24,7 @@ Schemas = Mapping[tuple[str, int], Schema]
 Examples = Mapping[tuple[str, int], Mapping[str, str]]
 """Event type and version to file name to text."""
 
+_YEAR_MS: Final = 365 * DAY_MS
 STYLE: Final = Path(__file__).with_name("reference.css").read_text(encoding="utf-8")
 
 
@@ -77,7 +78,16 @@ def page(types: Mapping[str, EventType], schemas: Schemas, examples: Examples) -
 
 
 def _topics() -> str:
-    rows = ([_code(spec.name), escape(spec.purpose), *_facts(spec)] for spec in topic_specs())
+    written = described_topics()
+    rows = (
+        [
+            _code(spec.name),
+            escape(spec.purpose)
+            + ("" if spec.name in written else " Nothing is written here in this version."),
+            *_facts(spec),
+        ]
+        for spec in topic_specs()
+    )
     names = ("topic", "what lies on it", "written by", "read by", "partitions", "kept", "largest record")
     return _table("Topics", names, rows)
 
@@ -86,6 +96,8 @@ def _facts(spec: TopicSpec) -> tuple[str, str, str, str, str]:
     kept = spec.retention_ms
     if kept is None:
         duration = "the last of each key"
+    elif kept > 2 * _YEAR_MS:
+        duration = f"{kept // _YEAR_MS} years"
     else:
         duration = f"{kept // DAY_MS} days" if kept > 4 * DAY_MS else f"{kept // HOUR_MS} hours"
     partitions = "set with the slot" if "{slot}" in spec.name else str(spec.partitions)
