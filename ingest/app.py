@@ -14,6 +14,7 @@ from ingest.apps import Apps, load_apps
 from ingest.connection import ConnectionServer
 from ingest.counts import Counts
 from ingest.keyring import Keyring
+from ingest.memory import Trim, bound_heaps
 from ingest.publish import BlockPublisher
 from ingest.receive import Receiver, require_c_parser
 from ingest.settings import IngestSettings
@@ -34,6 +35,7 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
     """Serve until told to stop; returns after draining. Raises InvalidSettings or FatalError at start."""
     # 1. What must be right before anything listens.
     require_c_parser()
+    bound_heaps()
     signer, clock = settings.signer(), SystemClock()
     apps: Watched[Apps] = Watched("apps", lambda: load_apps(settings.apps_file, "MKC_INGEST_APPS_FILE"))
     keyring = Keyring(settings.raw_keys_file, settings.router(), clock)
@@ -75,6 +77,7 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
             # 3. Kafka may be away: handshakes are answered, deliveries get 503 until it is there.
             supervisor.start("publisher", publisher.run())
             supervisor.start("files", _watch(apps, receiver, keyring))
+            supervisor.start("memory", _trim(receiver, publisher))
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 20)
@@ -113,3 +116,12 @@ async def _watch(apps: Watched[Apps], receiver: Receiver, keyring: Keyring) -> N
         keyring.refresh()
         if apps.poll():
             receiver.use(apps.value)
+
+
+async def _trim(receiver: Receiver, publisher: BlockPublisher) -> None:
+    trim = Trim()
+    while True:
+        await asyncio.sleep(_WATCH_S)
+        if receiver.take_large_seen():
+            trim.large_seen()
+        trim.tend(is_quiet=not publisher.large_blocks)

@@ -99,7 +99,7 @@ class QueueLimits:
     """Bounds of one partition's queue. Times in seconds."""
 
     max_deliveries: int = 5_000
-    max_bytes: int = 16 * 1_048_576
+    max_bytes: int = 8 * 1_048_576
     max_age_s: float = 1.0
     """The queue refuses while its oldest entry is older."""
     deadline_s: float = 3.5

@@ -52,7 +52,7 @@ class BodyLimits:
     """Bounds on bodies in bytes: one, and all large ones that are being received together."""
 
     max_body_bytes: int = MAX_BODY_BYTES
-    max_receiving_bytes: int = 128 * 1_048_576
+    max_receiving_bytes: int = 48 * 1_048_576
 
 
 def require_c_parser() -> None:
@@ -69,6 +69,7 @@ class Receiver:
         self._counts = counts
         self._limits = limits
         self._receiving = 0
+        self._large_seen = False
         self._by_path: dict[str, App] = {}
         self.draining = False
         """True: every answer also ends its connection."""
@@ -77,6 +78,11 @@ class Receiver:
     def use(self, apps: Apps) -> None:
         """Serve these apps from the next request on."""
         self._by_path = {PATH + name: app for name, app in apps.items()}
+
+    def take_large_seen(self) -> bool:
+        """True if a body of many parts came since the last call."""
+        seen, self._large_seen = self._large_seen, False
+        return seen
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; raises nothing but cancellation and broken connections."""
@@ -160,6 +166,7 @@ class Receiver:
                     # By what has come and not by what was announced: announcing costs a client nothing.
                     self._receiving += size - held
                     held = size
+                    self._large_seen = True
                     if self._receiving > self._limits.max_receiving_bytes:
                         raise NotPromised(Cause.QUEUE_FULL)
                 parts.append(part)

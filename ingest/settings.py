@@ -49,11 +49,11 @@ class IngestSettings(ProcessSettings):
     """An idle connection is closed after this time."""
     max_body_bytes: int = Field(default=4 * MIB, ge=1024, le=4 * MIB)
     """A larger body is refused with 413; the raw topic takes no more."""
-    max_receiving_bytes: int = Field(default=128 * MIB, ge=4 * MIB)
+    max_receiving_bytes: int = Field(default=48 * MIB, ge=4 * MIB)
     """Memory for large bodies that are being received at once; beyond it 503."""
     queue_max_deliveries: int = Field(default=5_000, ge=1)
     """Deliveries that may wait for one partition's block; beyond it 503."""
-    queue_max_bytes: int = Field(default=16 * MIB, ge=1024)
+    queue_max_bytes: int = Field(default=8 * MIB, ge=1024)
     """Bytes that may wait for one partition's block; beyond it 503."""
     queue_max_age_s: float = Field(default=1.0, gt=0)
     """While a queue's oldest delivery is older than this, new ones are answered 503."""
