@@ -42,7 +42,7 @@ from runtime.metrics import ProcessMetrics
 from runtime.settings import load
 
 KEYS_EVERY_S: Final = 60.0
-FETCH_BYTES: Final = 2 * topics.MIB
+FETCH_BYTES: Final = topics.MIB // 2
 """Of one partition at a time; Kafka still hands out a single larger record."""
 COLLECT: Final = (100_000, 20, 50)
 """Garbage collector thresholds: items are many and short-lived, and hold no cycles. What is in flight must fit below the first,

@@ -176,7 +176,7 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         del partition.begun[record.offset]
         partition.underway.endings.pop(record.offset, None)
         partition.tracker.finish(record.offset)
-        self._in_flight.let_go(record.size)
+        self._in_flight.let_go(record.size + endings.opened_bytes)
         self._on_finished(endings)
         self._finished.set()
 
@@ -204,6 +204,8 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             partition = RawPartition(at.partition)
             self.partitions[at.partition] = partition
             partition.task = self._supervisor.start("raw", self._work(partition))
+        for partition in self.partitions.values():
+            partition.share(len(self.partitions))
         self._on_assigned(frozenset(self.partitions))
         logging.get_logger().info("partitions.assigned", partitions=sorted(self.partitions))
 
@@ -232,8 +234,10 @@ class RawConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 task.cancel()
             for offset, record in partition.begun.items():
                 endings = partition.underway.endings.get(offset)
-                self._in_flight.let_go(record.size, endings.unended if endings is not None else 0)
-                if endings is not None:
+                if endings is None:
+                    self._in_flight.let_go(record.size)
+                else:
+                    self._in_flight.let_go(record.size + endings.opened_bytes, endings.unended)
                     endings.dropped = True
             partition.begun.clear()
             self.partitions.pop(partition.number, None)

@@ -28,6 +28,8 @@ class RecordEndings:
         self.record = record
         self.origin = origin
         self.deliveries = 0
+        self.opened_bytes = 0
+        """Of its deliveries."""
         self.bad: list[tuple[str, str]] = []
         """(item path, reason) of what goes to quarantine."""
         self.unavailable: dict[UUID, list[str]] = {}

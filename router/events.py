@@ -23,7 +23,7 @@ from contracts.pseudonyms import Alias, Domain, KeyedHash, pseudonym_by
 from contracts.topics import tenant_events_topic
 from router.split.item import Direction, Item, data_json
 
-PSEUDONYMS_KEPT: Final = 8_192
+PSEUDONYMS_KEPT: Final = 2_048
 ACCOUNTS_KEPT: Final = 64
 """Of one tenant."""
 Header = tuple[str, bytes]

@@ -14,6 +14,7 @@ from runtime.kafka.offsets import OffsetTracker
 
 QUEUE_RECORDS: Final = 2_000
 QUEUE_BYTES: Final = 4 * topics.MIB
+"""Of all partitions of this router together."""
 
 
 class RawPartition:
@@ -25,12 +26,17 @@ class RawPartition:
         self.underway = Underway()
         self.queue: deque[RawRecord] = deque()
         self.queued_bytes = 0
+        self._most_bytes = QUEUE_BYTES
         self.begun: dict[int, RawRecord] = {}
         self.committed: int | None = None
         self.paused = False
         self.leaving = False
         self.task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+
+    def share(self, partitions: int) -> None:
+        """This router has so many: what one may queue."""
+        self._most_bytes = QUEUE_BYTES // partitions
 
     def add(self, records: Iterable[RawRecord]) -> None:
         """Queue fetched records, in offset order."""
@@ -61,12 +67,12 @@ class RawPartition:
     @property
     def full(self) -> bool:
         """At the high-water mark."""
-        return len(self.queue) >= QUEUE_RECORDS or self.queued_bytes >= QUEUE_BYTES
+        return len(self.queue) >= QUEUE_RECORDS or self.queued_bytes >= self._most_bytes
 
     @property
     def low(self) -> bool:
         """Below half of it."""
-        return len(self.queue) < QUEUE_RECORDS // 2 and self.queued_bytes < QUEUE_BYTES // 2
+        return len(self.queue) < QUEUE_RECORDS // 2 and self.queued_bytes < self._most_bytes // 2
 
     @property
     def oldest_ms(self) -> int | None:

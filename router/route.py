@@ -144,6 +144,8 @@ class RecordRouter:
             record, origin, self._in_flight, self._on_complete
         )
         endings.deliveries = len(deliveries)
+        endings.opened_bytes = sum([len(delivery.body) for delivery in deliveries])
+        self._in_flight.opened(endings.opened_bytes)
         deferred = await self._items(endings, deliveries, underway)
         if deferred:
             self._defer(endings, deferred, underway)

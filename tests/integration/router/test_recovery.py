@@ -45,6 +45,42 @@ async def test_a_router_killed_midway_loses_nothing_and_gives_the_same_ids(plant
     assert all(len(ids) == 1 for ids in by_message.values())
 
 
+async def test_a_router_that_slept_past_its_session_wakes_without_losing_or_recounting(plant: Plant) -> None:
+    tenant = await plant.add_tenant()
+    await plant.connect(tenant, "whatsapp", WHATSAPP)
+    sleeper = await plant.start()
+    sent: list[tuple[int, int]] = []
+
+    async def post_all(numbers: range) -> None:
+        for number in numbers:
+            partition = number % 4
+            sent.append((partition, await plant.post(*block(number, 5), partition=partition)))
+
+    await post_all(range(40))
+    sleeper.send_signal(signal.SIGSTOP)  # With records fetched, begun and not committed.
+    await post_all(range(40, 80))
+    health, plant.health_port = plant.health_port, free_port()
+    await plant.start(wait=False)
+    await plant.lines_of(sent)  # The group has given the sleeper up, and its partitions to the other.
+    sleeper.send_signal(signal.SIGCONT)
+    await post_all(range(80, 120))
+    await plant.lines_of(sent)
+    plant.health_port = health
+
+    async def takes_part_again() -> bool:
+        return (await plant.page("/readyz"))[0] == 200 and plant.log.count("partitions.assigned") >= 3
+
+    await plant.until(takes_part_again, 20, "the sleeper to join again")
+    await post_all(range(120, 140))
+    assert all(line.tenants[str(tenant.tenant)].events == 5 for line in await plant.lines_of(sent))
+    by_message: dict[str, set[str]] = {}
+    for event in await plant.events(tenant):
+        by_message.setdefault(event.headers["mk_ref"].decode(), set()).add(event.event_id)
+    assert len(by_message) == 700
+    assert all(len(ids) == 1 for ids in by_message.values())
+    assert [await plant.stop(process) for process in plant.processes] == [0, 0]
+
+
 async def test_a_stop_drains_and_its_successor_routes_nothing_again(plant: Plant) -> None:
     tenant = await plant.add_tenant()
     await plant.connect(tenant, "whatsapp", WHATSAPP)
