@@ -14,8 +14,8 @@ MOST_RECORDS: Final = 20_000
 MOST_BYTES: Final = 16 * MIB
 """Of blocks, as they are sealed (they may have to go to quarantine so) and as they were opened (their events are about as large)."""
 MOST_ITEMS: Final = 1_536
-"""Split and not ended, but for those of a tenant in trouble: an item takes several KiB of memory. Twice as many cost a tenth
-more time an event, for they fall out of the processor's caches."""
+"""Split and not ended, but for those of a tenant in trouble: an item takes several KiB of memory. 4,096 cost a tenth
+more time an event than 2,048, and each 1,000 some 15 MiB (docs/measurements.md)."""
 MOST_STUCK: Final = 8_192
 """Items of tenants in trouble."""
 

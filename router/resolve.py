@@ -92,21 +92,6 @@ class Resolver:
         return _judge(item, kept, self._scope_of, received_at_ms)
 
 
-def resolve(
-    item: Item,
-    app: str,
-    received_at_ms: int,
-    view: ControlView,
-    scope_of: Callable[[Item], str],
-    routing_key: bytes,
-) -> Resolution:
-    """Where the item goes. `scope_of`: the consent scope it needs; `received_at_ms`: broker time of the raw record."""
-    standing = _standing(item.account, app, view, routing_key)
-    if not isinstance(standing, _Standing):
-        return standing
-    return _judge(item, standing, scope_of, received_at_ms)
-
-
 def _judge(
     item: Item, standing: _Standing, scope_of: Callable[[Item], str], received_at_ms: int
 ) -> Resolution:

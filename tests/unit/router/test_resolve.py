@@ -4,7 +4,7 @@ import pytest
 
 from contracts.control import IdKind, app_scoped_user_hash
 from contracts.ledger import Refusal
-from router.resolve import FUTURE_MS, OLDEST_MS, Destination, Refused, Resolver, SetAside, in_window, resolve
+from router.resolve import FUTURE_MS, OLDEST_MS, Destination, Refused, Resolver, SetAside, in_window
 from router.split.item import AccountKey, Item
 from tests.unit.router.scene import (
     NOW_MS,
@@ -26,7 +26,8 @@ OF_PAGE = account([(IdKind.PAGE, "7001")])
 
 def ask(one: Item, *records: object, app: str = "main") -> object:
     """Resolve with the scope that messages need."""
-    return resolve(one, app, NOW_MS, view(*records), lambda _item: "messaging", ROUTING_KEY)  # type: ignore[arg-type]
+    known = view(*records)  # type: ignore[arg-type]
+    return Resolver(known, lambda _item: "messaging", ROUTING_KEY).resolve(one, app, NOW_MS)
 
 
 def test_an_item_goes_to_the_tenant_of_its_account() -> None:
