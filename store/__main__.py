@@ -146,6 +146,7 @@ async def serve(supervisor: Supervisor) -> None:
                         clock,
                         available,
                         lanes.lane_changed,
+                        settings.statements_kept,
                     ).run(),
                 )
                 for number in range(settings.workers)

@@ -26,7 +26,15 @@ from runtime import logging
 from runtime.clock import Clock
 from runtime.metrics import ProcessMetrics, observe_many
 from store.lanes.consents import Consents
-from store.lanes.database import Connection, LockTimeout, WriteConflict, connect, execute, make_clean
+from store.lanes.database import (
+    STATEMENTS_KEPT,
+    Connection,
+    LockTimeout,
+    WriteConflict,
+    connect,
+    execute,
+    make_clean,
+)
 from store.lanes.lane import Lane
 from store.lanes.opening import TenantOpener
 from store.lanes.persist import Batch, Persisted, Persister
@@ -135,8 +143,10 @@ class Worker:
         clock: Clock,
         available: Availability,
         on_lane_changed: Callable[[Lane], None],
+        statements_kept: int = STATEMENTS_KEPT,
     ) -> None:
         self._dsn = dsn
+        self._statements_kept = statements_kept
         self._rounds = rounds
         self._persister = persister
         self._opener = opener
@@ -176,7 +186,7 @@ class Worker:
         attempt = 0
         while self._connection is None or self._connection.is_closed():
             try:
-                self._connection = await connect(self._dsn)
+                self._connection = await connect(self._dsn, self._statements_kept)
             except DatabaseUnavailable as exc:
                 if self._available.database or attempt == 0:
                     self._log.warning("database.lost", exc=exc)
