@@ -209,7 +209,9 @@ class Node(ABC):
                 tail = self._log_tail(log_start)
                 if self._ended_for_now(tail):
                     return False
-                last = tail.strip().rpartition("\n")[2] or "it wrote nothing"
+                # Of a stack trace its head says what is wrong, not the last frame.
+                said = [line for line in tail.splitlines() if line.strip() and not line.startswith("\t")]
+                last = said[-1] if said else "it wrote nothing"
                 raise LocalStackError(
                     f"{self.name} ended while starting: {last.strip()[:300]} (log: {self.log_path})"
                 )
