@@ -26,6 +26,7 @@ from store.custody.database import SQL, translated
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import TENANT_SQL
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer, require_pinned
+from store.custody.shape import cell_differences, tenant_differences
 from store.migrate import check as check_migrations
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION: Final = "mkchannels-ingest"
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18
+_SHAPE_REMEDY: Final = "undo it as mk_owner (ALTER, GRANT or REVOKE), and ask who changed it and why"
 _TABLE: Final = re.compile(r"CREATE TABLE \{schema\}\.([a-z_]+)")
 
 
@@ -129,7 +131,8 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
             text,
             "start the custodian, which makes missing topics"
             if text.endswith(": missing")
-            else "alter the topic, or declare the change in contracts/topics.py",
+            else "kafka-configs.sh --alter --topic NAME --add-config KEY=VALUE (the declared one), or declare the"
+            " change in contracts/topics.py",
         )
         for text in different
     ]
@@ -181,6 +184,10 @@ async def examine_postgres(connection: Connection) -> Examined:
         )
         for row in inherited
     ]
+    if not symptoms:
+        symptoms += [
+            Symptom("postgres", str(one), _SHAPE_REMEDY) for one in await cell_differences(connection)
+        ]
     return Examined("postgres", f"PostgreSQL {major}.{number % 10_000}", symptoms)
 
 
@@ -221,6 +228,11 @@ async def examine_tenants(connection: Connection, now: datetime) -> Examined:
         for table in _TABLE.findall(TENANT_SQL.read_text())
         if (schema, table) not in tables
     ]
+    if not symptoms:
+        symptoms += [
+            Symptom("tenants", str(one), _SHAPE_REMEDY)
+            for one in await tenant_differences(connection, schemas)
+        ]
     partitions = await existing_partitions(connection, schemas)
     for row in tenants:
         schema = row["schema_name"]

@@ -292,3 +292,35 @@ WITH due AS (
     FROM taken GROUP BY partition RETURNING 1
 )
 SELECT ((SELECT count(*) FROM taken) - (SELECT count(*) FROM put))::int
+
+-- name: shape_of
+-- How the tables of these schemas are, a line for each fact: owner, columns, constraints, indexes, rights. Partitions are
+-- left out (another check looks at them), and what a schema or role is called stays as it is here.
+WITH relation AS (
+    SELECT n.nspname AS schema_name, c.oid, c.relname, c.relacl, c.relowner
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+)
+SELECT schema_name, format('%s is owned by %s', relname, relowner::regrole) AS fact FROM relation
+UNION ALL
+SELECT r.schema_name, format('%s.%s %s%s%s', r.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                             CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
+                             coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), ''))
+FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
+UNION ALL
+SELECT r.schema_name, format('%s %s', r.relname, pg_get_constraintdef(k.oid))
+FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype IN ('p', 'u', 'c', 'f')
+UNION ALL
+SELECT r.schema_name, pg_get_indexdef(i.indexrelid) FROM relation r JOIN pg_index i ON i.indrelid = r.oid
+UNION ALL
+SELECT r.schema_name, format('%s may %s %s', g.grantee::regrole, g.privilege_type, r.relname)
+FROM relation r CROSS JOIN LATERAL aclexplode(r.relacl) g WHERE g.grantee <> r.relowner
+UNION ALL
+SELECT r.schema_name, format('%s may %s %s.%s', g.grantee::regrole, g.privilege_type, r.relname, a.attname)
+FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+CROSS JOIN LATERAL aclexplode(a.attacl) g WHERE g.grantee <> r.relowner
+UNION ALL
+SELECT n.nspname, format('%s may %s the schema', g.grantee::regrole, g.privilege_type)
+FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) g
+WHERE n.nspname = ANY ($1::text[]) AND g.grantee <> n.nspowner
