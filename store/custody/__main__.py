@@ -71,15 +71,16 @@ async def _kafka(
     settings: CustodianSettings, signer: Signer, pinned: dict[str, KnownSigner], metrics: ProcessMetrics
 ) -> AsyncIterator[tuple[TopicAdmin, ControlPublisher, Announced]]:
     """The clients, after the static topics exist and control was read to its end. Raises BrokerUnavailable."""
+    tls = settings.kafka_tls
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(TopicAdmin(settings.kafka, settings.topics))
+        admin = await stack.enter_async_context(TopicAdmin(settings.kafka, settings.topics, tls))
         created = await admin.ensure(STATIC_TOPICS)
         if created:
             logging.get_logger().info("topics.created", count=len(created))
-        producer = Producer(settings.kafka, "mk-custodian")
+        producer = Producer(settings.kafka, "mk-custodian", tls=tls)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        announced = Announced(settings.kafka, "mk-custodian-control", pinned, metrics)
+        announced = Announced(settings.kafka, "mk-custodian-control", pinned, metrics, tls)
         stack.push_async_callback(announced.reader.stop)
         await announced.reader.start()
         yield admin, ControlPublisher(producer, signer), announced
@@ -161,6 +162,7 @@ async def _main(supervisor: Supervisor) -> None:
                     pause_s = 0.2
                     tools = Tools(
                         kafka=settings.kafka,
+                        tls=settings.kafka_tls,
                         admin=admin,
                         publisher=publisher,
                         announced=announced,

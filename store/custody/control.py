@@ -7,6 +7,7 @@ delayed record arrived late, is put right by the next pass. Must never publish a
 
 from __future__ import annotations
 
+import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -81,8 +82,9 @@ class Announced:
         client_id: str,
         pinned: dict[str, KnownSigner],
         metrics: ProcessMetrics | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.reader = ControlReader(bootstrap, client_id, ControlView(pinned), metrics)
+        self.reader = ControlReader(bootstrap, client_id, ControlView(pinned), metrics, tls)
         self.reader.listeners.append(self._saw)
         self.reader.refusals.append(self._displaced)
         self._records: dict[str, ControlRecord] = {}

@@ -5,6 +5,7 @@ A duty that fails transiently is counted and repeated by the next pass; it does 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,6 +50,7 @@ class Tools:
     """What the duties work with, apart from the database connection."""
 
     kafka: str
+    tls: ssl.SSLContext | None
     admin: TopicAdmin
     publisher: ControlPublisher
     announced: Announced
@@ -184,7 +186,7 @@ class Duties:
             logging.get_logger().info("control.completed", count=count)
 
     async def _ledger(self) -> None:
-        overdue = await overdue_records(self._tools.kafka, self._connection)
+        overdue = await overdue_records(self._tools.kafka, self._connection, self._tools.tls)
         self._tools.metrics.gauge(CUSTODIAN_LEDGER_GAP).set(overdue)
         if overdue:
             logging.get_logger().error("ledger.behind", records=overdue)

@@ -120,7 +120,7 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
         with translated():
             for row in await connection.fetch(SQL["slots_with_topics"]):
                 specs += slot_topics(row["slot"], row["partitions"])
-    async with TopicAdmin(settings.kafka, settings.topics) as admin:
+    async with TopicAdmin(settings.kafka, settings.topics, settings.kafka_tls) as admin:
         brokers, release = await admin.cluster()
         different = await admin.differences(specs)
     symptoms = [
@@ -258,7 +258,7 @@ async def examine_slots(connection: Connection, settings: OperatorSettings) -> E
 async def examine_control(connection: Connection, settings: OperatorSettings) -> Examined:
     """Whether control says what the database says. Raises BrokerUnavailable."""
     pinned = load_control_signers(settings.control_signers_file, "MKC_OPERATOR_CONTROL_SIGNERS_FILE")
-    announced = Announced(settings.kafka, "mkc-doctor", pinned)
+    announced = Announced(settings.kafka, "mkc-doctor", pinned, tls=settings.kafka_tls)
     async with announced.reader:
         with translated():
             slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]
