@@ -124,7 +124,9 @@ class Authority:
             write_atomic(self.node_keystore, _pem(key) + chain + self.ca.read_bytes())
 
 
-def install_server_pair(authority: Authority, folder: Path, owner: tuple[int, int] | None) -> tuple[Path, Path]:
+def install_server_pair(
+    authority: Authority, folder: Path, owner: tuple[int, int] | None
+) -> tuple[Path, Path]:
     """Copies of the node's certificate and key for a server that runs as another user; their paths."""
     files = authority.files(NODE)
     placed = folder / "server.crt", folder / "server.key"

@@ -24,6 +24,7 @@ from contracts.control import (
     Consent,
     ControlRecord,
     ControlView,
+    GrantRecord,
     IdKind,
     SignerRecord,
     SlotRecord,
@@ -135,6 +136,19 @@ def tenant_record(row: asyncpg.Record) -> TenantRecord:
     )
 
 
+def grant_record(row: asyncpg.Record) -> GrantRecord:
+    """A grant as control says it."""
+    return GrantRecord(
+        grant=row["grant_id"],
+        tenant=row["tenant_id"],
+        reader=row["reader"],
+        state="ended" if row["ended"] else "active",
+        since=row["since"],
+        until=row["until"],
+        public_key=None if row["ended"] else _base64(row["public_key"]),
+    )
+
+
 def transport_key_record(row: asyncpg.Record) -> TransportKeyRecord:
     """A public transport key as control says it."""
     return TransportKeyRecord(
@@ -225,7 +239,8 @@ async def announce_all(
     with translated():
         slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]
         tenants = [tenant_record(row) for row in await connection.fetch(SQL["tenants_for_control"])]
-    said: list[ControlRecord] = [*slots, *tenants]
+        grants = [grant_record(row) for row in await connection.fetch(SQL["grants_for_control"])]
+    said: list[ControlRecord] = [*slots, *tenants, *grants]
     missing = [record for record in said if announced.lacks(record)]
     await publisher.publish(*missing)
     with translated():
