@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from contracts.errors import BrokerUnavailable, TamperedRecord, broker_error
 from contracts.grants import GrantedKey, open_grant_key
@@ -109,10 +109,10 @@ class GrantKeys:
             await consumer.start()
             # Before `assign`: of a topic that it may not see the client would say nothing, and try again for ever.
             await consumer._client.add_topic(self._topic)
-            refused = self._topic in consumer._client.cluster.unauthorized_topics
-            known = consumer.partitions_for_topic(self._topic)
-            if refused or not known:
-                raise broker_error(_Refused() if refused else KafkaError(), "the keys topic cannot be seen")
+            if self._topic in consumer._client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(self._topic)
+            if not consumer.partitions_for_topic(self._topic):
+                raise BrokerUnavailable("there is no such keys topic")
             consumer.assign([self._at])
             begins = (await consumer.beginning_offsets([self._at]))[self._at]
             self._next = max(self._next, begins)
@@ -161,9 +161,3 @@ class GrantKeys:
                 if consumer is not None:
                     await consumer.stop()
                 raise
-
-
-class _Refused(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """The metadata's way to say TOPIC_AUTHORIZATION_FAILED."""
-
-    errno = 29

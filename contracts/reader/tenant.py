@@ -16,7 +16,13 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import ConsumerRecord
 
 from contracts.errors import BrokerUnavailable, KeyNotYetKnown, PermanentError, broker_error
@@ -102,10 +108,14 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
-        """Join the group. Raises BrokerUnavailable."""
+        """Join the group. Raises BrokerUnavailable; AccessRefused (one of them) without an active grant."""
         consumer = AIOKafkaConsumer(**self._arguments)
         try:
             await consumer.start()
+            # Of a topic that it may not see the client would hand out nothing, without a word.
+            await consumer._client.add_topic(self._topic)
+            if self._topic in consumer._client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(self._topic)
         except KafkaError as exc:
             await consumer.stop()
             raise broker_error(exc, "the reader cannot reach Kafka") from exc

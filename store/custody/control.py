@@ -239,7 +239,7 @@ async def announce_all(
     with translated():
         slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]
         tenants = [tenant_record(row) for row in await connection.fetch(SQL["tenants_for_control"])]
-        grants = [grant_record(row) for row in await connection.fetch(SQL["grants_for_control"])]
+        grants = [grant_record(row) for row in await connection.fetch(SQL["grants_for_control"], None)]
     said: list[ControlRecord] = [*slots, *tenants, *grants]
     missing = [record for record in said if announced.lacks(record)]
     await publisher.publish(*missing)

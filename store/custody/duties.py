@@ -151,6 +151,7 @@ class Duties:
             self._connection,
             tools.access,
             tools.grant_keys,
+            tools.publisher,
             tools.store_secrets,
             tools.clock.now(),
             compare=compare,

@@ -156,7 +156,9 @@ async def examine_access(connection: Connection | None, settings: OperatorSettin
     else:
         declared |= await wanted_permits(connection)
     symptoms = [
-        Symptom("access", f"permission missing: {one}", "python -m deploy.access apply, or start the custodian")
+        Symptom(
+            "access", f"permission missing: {one}", "python -m deploy.access apply, or start the custodian"
+        )
         for one in sorted(declared - existing)
     ]
     symptoms += [

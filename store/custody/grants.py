@@ -21,7 +21,7 @@ from runtime import logging
 from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer, acknowledged
 from store.custody.access import Access
-from store.custody.control import KEY_KEPT_AFTER
+from store.custody.control import KEY_KEPT_AFTER, ControlPublisher, grant_record
 from store.custody.database import SQL, translated
 from store.custody.keys import Recipient
 
@@ -48,6 +48,7 @@ async def tend_grants(
     connection: Connection,
     access: Access | None,
     sender: GrantKeySender,
+    publisher: ControlPublisher,
     store_secrets: SecretFolder,
     now: datetime,
     *,
@@ -64,6 +65,10 @@ async def tend_grants(
         await connection.executemany(
             SQL["grant_applied"], [(row["grant_id"], row["ended"]) for row in unapplied]
         )
+        told = [row["grant_id"] for row in unapplied]
+        changed_grants = await connection.fetch(SQL["grants_for_control"], told) if told else []
+    await publisher.publish(*map(grant_record, changed_grants))
+    with translated():
         due = await connection.fetch(SQL["grant_keys_due"], now, now - KEY_KEPT_AFTER)
     return changed + len(unapplied) + await _publish(connection, sender, store_secrets, due)
 

@@ -331,7 +331,7 @@ UPDATE mk.reader_grant SET applied_at = clock_timestamp() WHERE grant_id = $1 AN
 
 -- name: grants_for_control
 SELECT grant_id, tenant_id, reader, public_key, since, until, ended_at IS NOT NULL AS ended FROM mk.reader_grant
-WHERE applied_at IS NOT NULL ORDER BY since, grant_id
+WHERE applied_at IS NOT NULL AND ($1::uuid[] IS NULL OR grant_id = ANY ($1)) ORDER BY since, grant_id
 
 -- name: grant_keys_due
 -- $1: now. $2: private halves of keys that ended before are gone. Every key that senders used while the grant was

@@ -121,11 +121,10 @@ async def test_nobody_but_the_custodian_changes_permissions(secured: Secured, wh
 async def test_another_processs_consumer_group_is_closed(secured: Secured) -> None:
     thief = consumer(secured.kafka, "thief", group="mk.store.local.v1", tls=secured.tls("router"))
     try:
+        await thief.start()
+        thief.subscribe([topics.RAW])
         with pytest.raises(GroupAuthorizationFailedError):
-            await thief.start()
-            thief.subscribe([topics.RAW])
-            async with asyncio.timeout(10):
-                await thief.getmany(timeout_ms=5_000)
+            await asyncio.wait_for(thief.getmany(timeout_ms=5_000), 10)
     finally:
         await thief.stop()
 
@@ -167,7 +166,11 @@ async def test_certificates_are_taken_up_anew_without_a_restart(secured: Secured
 
     def hold(name: str) -> None:
         files = authority.files(name)
-        for source, target in ((files.ca, mine.ca), (files.key, mine.key), (files.certificate, mine.certificate)):
+        for source, target in (
+            (files.ca, mine.ca),
+            (files.key, mine.key),
+            (files.certificate, mine.certificate),
+        ):
             shutil.copy2(source, target)
 
     hold("ingest")
