@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from cryptography import x509
 
@@ -102,6 +103,20 @@ async def test_the_store_writes_neither_control_nor_raw(secured: Secured) -> Non
             await write(secured, "store", topic)
     with pytest.raises(AccessRefused):
         await read(secured, "store", topics.RAW)
+
+
+async def test_a_topic_that_nobody_declared_is_closed_to_all(secured: Secured) -> None:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=secured.kafka, security_protocol="SSL", ssl_context=secured.tls("admin")
+    )
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic("undeclared.v1", num_partitions=1, replication_factor=1)])
+        for who in ("ingest", "router", "store", "custodian", "operator"):
+            assert await allowed(secured, who, ["undeclared.v1"]) == (set(), set())
+        await admin.delete_topics(["undeclared.v1"])
+    finally:
+        await admin.close()
 
 
 @pytest.mark.parametrize("who", ["ingest", "router", "store", "erasure", "reader", "desk"])
