@@ -281,7 +281,7 @@ CUSTODIAN_ERRORS: Final = MetricSpec(
     "counter",
     "custodian",
     "Passes of a duty that failed and will be repeated.",
-    {"duty": ("slots", "provision", "keys", "partitions", "control", "ledger")},
+    {"duty": ("slots", "provision", "keys", "partitions", "control", "ledger", "grants")},
 )
 
 METRICS: Final[tuple[MetricSpec, ...]] = tuple(

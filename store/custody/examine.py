@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from contracts.access import static_permits
 from contracts.control import RECIPIENT_ERASURE, ControlRecord, tenant_recipient
 from contracts.errors import InvalidSettings, SchemaIncompatible, ServiceError
 from contracts.topics import STATIC_TOPICS, slot_topics
+from runtime.kafka.acls import AclAdmin
 from runtime.kafka.topics import TopicAdmin
+from store.custody.access import wanted_permits
 from store.custody.control import Announced, slot_record, tenant_record
 from store.custody.database import SQL, translated
 from store.custody.partitions import existing_partitions, missing_partitions
@@ -122,7 +125,7 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
         with translated():
             for row in await connection.fetch(SQL["slots_with_topics"]):
                 specs += slot_topics(row["slot"], row["partitions"])
-    async with TopicAdmin(settings.kafka, settings.topics) as admin:
+    async with TopicAdmin(settings.kafka, settings.topics, settings.kafka_tls) as admin:
         brokers, release = await admin.cluster()
         different = await admin.differences(specs)
     symptoms = [
@@ -141,6 +144,35 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
             Symptom("kafka", f"{brokers} brokers for {settings.replication} replicas", "start all")
         )
     return Examined("kafka", f"Kafka {release}, {brokers} brokers, {len(specs)} topics", symptoms)
+
+
+async def examine_access(connection: Connection | None, settings: OperatorSettings) -> Examined:
+    """Whether Kafka allows exactly what is declared and granted. Raises BrokerUnavailable."""
+    if settings.kafka_tls is None:
+        return Examined("access", "Kafka is spoken to without TLS: nothing to compare", [])
+    declared = static_permits()
+    async with AclAdmin(settings.kafka, settings.kafka_tls) as admin:
+        existing, others = await admin.existing()
+    if connection is None:
+        # What slots and grants need stands in the database.
+        existing = frozenset(one for one in existing if not one.is_kept_by_custodian)
+    else:
+        declared |= await wanted_permits(connection)
+    symptoms = [
+        Symptom(
+            "access", f"permission missing: {one}", "python -m deploy.access apply, or start the custodian"
+        )
+        for one in sorted(declared - existing)
+    ]
+    symptoms += [
+        Symptom("access", f"permission nobody declared: {one}", "remove it, and ask who added it")
+        for one in sorted(existing - declared)
+    ]
+    if others:
+        symptoms.append(
+            Symptom("access", f"{others} permissions of a kind that is never declared", "remove them")
+        )
+    return Examined("access", f"{len(existing)} permissions", symptoms)
 
 
 async def examine_postgres(connection: Connection) -> Examined:
@@ -270,7 +302,7 @@ async def examine_slots(connection: Connection, settings: OperatorSettings) -> E
 async def examine_control(connection: Connection, settings: OperatorSettings) -> Examined:
     """Whether control says what the database says. Raises BrokerUnavailable."""
     pinned = load_control_signers(settings.control_signers_file, "MKC_OPERATOR_CONTROL_SIGNERS_FILE")
-    announced = Announced(settings.kafka, "mkc-doctor", pinned)
+    announced = Announced(settings.kafka, "mkc-doctor", pinned, tls=settings.kafka_tls)
     async with announced.reader:
         with translated():
             slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]

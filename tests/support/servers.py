@@ -24,7 +24,7 @@ def free_port_base() -> int:
     random.shuffle(bases)
     for base in bases:
         try:
-            for offset in (2, 3, 342, *range(-1010, -1000)):
+            for offset in (2, 3, 4, 342, *range(-1010, -1000)):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", base + offset))
