@@ -114,6 +114,14 @@ class Bench:
         await asyncio.gather(self.task, return_exceptions=True)
         await settled()
 
+    async def sent(self, count: int) -> None:
+        """Until so many records were handed over."""
+        for _ in range(500):
+            if len(self.sender.sent) >= count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("too few records were sent")
+
     def bodies(self, number: int) -> list[bytes]:
         value, headers, _ = self.sender.sent[number]
         opener = RecordOpener(
@@ -329,9 +337,7 @@ async def test_of_large_blocks_only_a_few_are_on_their_way_at_once_and_small_one
     async with Bench(QueueLimits(), partitions=8) as bench:
         for number in range(8):  # without an account in it, the body decides the partition
             bench.publisher.offer("app", verified(bytes((number,)) * 600_000))
-        async with asyncio.timeout(5):
-            while len(bench.sender.sent) < LARGE_IN_FLIGHT:
-                await asyncio.sleep(0.01)
+        await bench.sent(LARGE_IN_FLIGHT)
         await asyncio.sleep(0.1)
         assert len(bench.sender.sent) == LARGE_IN_FLIGHT
         assert bench.publisher.large_blocks > LARGE_IN_FLIGHT
@@ -345,9 +351,7 @@ async def test_of_large_blocks_only_a_few_are_on_their_way_at_once_and_small_one
         await settled()
         assert bench.bodies(LARGE_IN_FLIGHT) == [small]
         bench.sender.acks[0].set_result(taken())
-        async with asyncio.timeout(5):
-            while len(bench.sender.sent) < LARGE_IN_FLIGHT + 2:
-                await asyncio.sleep(0.01)
+        await bench.sent(LARGE_IN_FLIGHT + 2)
 
 
 async def test_draining_waits_for_what_is_in_flight() -> None:
