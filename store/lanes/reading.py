@@ -20,7 +20,7 @@ import orjson
 from contracts.errors import InvalidSettings, KeyNotYetKnown, ServiceError, TamperedRecord
 from runtime.files import SecretFolder
 from store.keys.cells import CellBinding, decrypt_cell, open_dek
-from store.keys.provider import LocalKeyring
+from store.keys.keyring import LocalKeyring
 from store.lanes.database import Connection, connect, execute, fetch, fetch_row
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements, fixed, tenant_statements
@@ -102,14 +102,19 @@ class CellReader:
 
     async def read(self, row: asyncpg.Record) -> bytes | None:
         """The payload, or None if its key was erased. Raises TamperedRecord."""
-        if row["wrapped_dek"] is None or row["generation"] != row["living_generation"]:
+        subject, generation = row["subject_id"], row["generation"]
+        if row["wrapped_dek"] is not None and generation == row["living_generation"]:
+            wrapped, number = row["wrapped_dek"], row["dek_epoch"]
+        elif row["rekey_from"] is not None and generation == row["rekey_from_gen"]:
+            # Under rekey: this cell has not been rewritten yet.
+            wrapped, number = row["rekey_from"], row["rekey_from_epoch"]
+        else:
             return None
-        epoch = self._epochs.get(row["dek_epoch"])
+        epoch = self._epochs.get(number)
         if epoch is None:
             raise KeyNotYetKnown("the tenant has no such epoch")
-        subject, generation = row["subject_id"], row["generation"]
         kek = await self._keks.cipher(self._tenant.tenant, epoch)
-        dek = open_dek(kek, row["wrapped_dek"], self._tenant.tenant, subject, generation, row["dek_epoch"])
+        dek = open_dek(kek, wrapped, self._tenant.tenant, subject, generation, number)
         return decrypt_cell(dek, self._binding, subject, generation, row["id"], row["body"])
 
 
