@@ -34,7 +34,7 @@ class TransitServer:
     url: str
     token_file: Path
     transit: str = "transit"
-    secrets: str = "secret"
+    secrets_mount: str = "secret"
     prefix: str = "mk"
     destroy_delay: timedelta = timedelta(0)
     tls: SSLContext | None = field(default=None, repr=False)
@@ -115,7 +115,7 @@ class Transit:
 
     async def status(self) -> ProviderStatus:
         """The keys of our prefix."""
-        answer = await self._call("LIST", f"{self._server.transit}/keys")
+        answer = await self._call("GET", f"{self._server.transit}/keys?list=true")
         prefix = f"{self._server.prefix}-root-"
         names = [] if answer.status == 404 else _expect(answer, 200).body["data"]["keys"]
         epochs = sorted(int(name.removeprefix(prefix)) for name in names if name.startswith(prefix))
@@ -133,18 +133,24 @@ class Transit:
 
     async def get_secret(self, name: str) -> bytes:
         """Raises KeyNotYetKnown."""
-        answer = await self._call("GET", f"{self._server.secrets}/data/{self._secret(name)}")
+        answer = await self._call("GET", f"{self._server.secrets_mount}/data/{self._secret(name)}")
         if answer.status == 404:
             raise KeyNotYetKnown("no secret of that name yet")
         return b64decode(_expect(answer, 200).body["data"]["data"]["content"])
 
     async def destroy_secret(self, name: str) -> None:
         """Metadata and every version."""
-        _expect(await self._call("DELETE", f"{self._server.secrets}/metadata/{self._secret(name)}"), 204, 404)
+        _expect(
+            await self._call("DELETE", f"{self._server.secrets_mount}/metadata/{self._secret(name)}"),
+            204,
+            404,
+        )
 
     async def secret_names(self, prefix: str = "") -> list[str]:
         """Sorted."""
-        answer = await self._call("LIST", f"{self._server.secrets}/metadata/{self._server.prefix}")
+        answer = await self._call(
+            "GET", f"{self._server.secrets_mount}/metadata/{self._server.prefix}?list=true"
+        )
         if answer.status == 404:
             return []
         return sorted(name for name in _expect(answer, 200).body["data"]["keys"] if name.startswith(prefix))
@@ -158,9 +164,9 @@ class Transit:
     async def _put(self, name: str, content: bytes, options: Mapping[str, int]) -> bool:
         path = self._secret(name)
         metadata = {"max_versions": 1}
-        _expect(await self._call("POST", f"{self._server.secrets}/metadata/{path}", metadata), 200, 204)
+        _expect(await self._call("POST", f"{self._server.secrets_mount}/metadata/{path}", metadata), 200, 204)
         fields = {"data": {"content": _b64(content)}, "options": dict(options)}
-        answer = await self._call("POST", f"{self._server.secrets}/data/{path}", fields)
+        answer = await self._call("POST", f"{self._server.secrets_mount}/data/{path}", fields)
         if options and answer.status == 400 and answer.says("check-and-set"):
             return False
         _expect(answer, 200, 204)
