@@ -18,9 +18,8 @@ import asyncpg
 import orjson
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, ServiceError, TamperedRecord
-from runtime.files import SecretFolder
 from store.keys.cells import CellBinding, decrypt_cell, open_dek
-from store.keys.keyring import LocalKeyring
+from store.keys.provider import KeyProvider
 from store.lanes.database import Connection, connect, execute, fetch, fetch_row
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements, fixed, tenant_statements
@@ -94,9 +93,9 @@ async def recorded(
 class CellReader:
     """Decrypts a tenant's cells; an erased person's read as erased, which is a normal value."""
 
-    def __init__(self, tenant: Tenant, secrets: SecretFolder, epochs: list[WrappedKek]) -> None:
+    def __init__(self, tenant: Tenant, provider: KeyProvider, epochs: list[WrappedKek]) -> None:
         self._tenant = tenant
-        self._keks = TenantKeks(LocalKeyring(secrets))
+        self._keks = TenantKeks(provider)
         self._epochs = {row.epoch: row for row in epochs}
         self._binding = CellBinding(tenant.tenant, "message", "body")
 
@@ -121,7 +120,7 @@ class CellReader:
 async def read_messages(
     connection: Connection,
     tenant: Tenant,
-    secrets: SecretFolder,
+    provider: KeyProvider,
     conversation: bytes | None,
     limit: int | None,
     show: Callable[[dict[str, Any]], None],
@@ -133,7 +132,7 @@ async def read_messages(
             WrappedKek(row["epoch"], row["root_epoch"], row["wrapped_kek"])
             for row in await fetch(connection, tenant.statements.read_epochs)
         ]
-        cells = CellReader(tenant, secrets, epochs)
+        cells = CellReader(tenant, provider, epochs)
         cursor = connection.cursor(tenant.statements.read_messages, conversation, limit, prefetch=_PAGE)
         async for row in cursor:
             show(await _described(cells, row))

@@ -83,6 +83,7 @@ class Rotation:
         self._after: dict[tuple[UUID, int], UUID] = {}
         self._stuck: dict[UUID, float] = {}
         self._unopened: dict[UUID, int] = {}
+        self._waited: dict[UUID, int] = {}
         self.progress = Progress()
 
     async def advance(self) -> bool:
@@ -138,11 +139,11 @@ class Rotation:
         with translated():
             root = await self._connection.fetchval(CUSTODY["current_root_epoch"])
         if root != self._done_for:
-            self._done, self._after, self._done_for = set(), {}, root
+            self._done, self._after, self._waited, self._done_for = set(), {}, {}, root
         loop = asyncio.get_running_loop()
         until = loop.time() + self._plan.slice_s
         waiting: DatabaseUnavailable | None = None
-        for tenant in tenants:
+        for tenant in sorted(tenants, key=lambda one: self._waited.get(one.tenant, 0)):
             if tenant.tenant in self._done or self._stuck.get(tenant.tenant, 0.0) > loop.time():
                 continue
             try:
@@ -152,7 +153,8 @@ class Rotation:
                 else:
                     self._done.add(tenant.tenant)
             except DatabaseUnavailable as exc:
-                # A tenant whose writers keep the lock does not hold up the others.
+                # A tenant whose writers keep the lock does not hold up the others: they come first next time.
+                self._waited[tenant.tenant] = self._waited.get(tenant.tenant, 0) + 1
                 if self._connection.is_closed():
                     raise
                 waiting = exc
