@@ -111,6 +111,8 @@ def read_sections(file: BinaryIO, key: bytes, header: Header) -> Iterator[tuple[
         head = file.read(_LENGTH.size)
         length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
         sealed = file.read(length) if 17 <= length <= _LARGEST else b""
+        if len(sealed) != length:
+            raise TamperedRecord("an export was changed or cut off")
         try:
             plaintext = cipher.decrypt(number.to_bytes(12), sealed, aad)
         except (InvalidTag, ValueError) as exc:

@@ -91,10 +91,8 @@ async def test_an_export_that_was_changed_cut_or_mixed_is_refused_whole(
                 await recover(connection, cell.provider(), path)
         for at in range(9, len(raw), max(1, len(raw) // 150)):
             path.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
-            try:
+            with pytest.raises((TamperedRecord, KeyNotYetKnown)):
                 await recover(connection, cell.provider(), path)
-            except (TamperedRecord, KeyNotYetKnown): pass
-            else: raise AssertionError((at, len(raw), raw[:20]))
 
 
 async def test_a_copy_that_does_not_read_back_is_never_recorded(
