@@ -103,7 +103,7 @@ async def _write(connection: Connection, provider: KeyProvider, places: Sequence
     with translated():
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             begun_at: datetime = await connection.fetchval(SQL["clock"])
-            name = f"keys-{begun_at:%Y%m%dt%H%M%S}-{os.urandom(4).hex()}{SUFFIX}"
+            name = f"keys-{begun_at:%Y%m%dt%H%M%S%f}-{os.urandom(4).hex()}{SUFFIX}"
             with _new_files(places, name) as files:
                 writer = SealedWriter(files, key, header)
                 await connection.execute(CUSTODY["become_owner"])
