@@ -42,12 +42,12 @@ $(PREPARED): $(INSTALLED) deploy/local/kafka/pom.xml deploy/local/kafka/libs.sha
 	@touch $@
 
 .PHONY: run
-run: install ## Kafka, Postgres, every process and demo traffic, until Ctrl-C
-	@exec $(PY) -m deploy.local.run
+run: install ## Kafka, Postgres, every process and demo traffic, until Ctrl-C; SECURE=1: certificates, permissions, passwords
+	@MKC_SECURE=$(SECURE) exec $(PY) -m deploy.local.run
 
 .PHONY: demo
-demo: install ## The same once through, then stop
-	@exec $(PY) -m deploy.local.run --demo
+demo: install ## The same once through, then stop (SECURE=1 as above)
+	@MKC_SECURE=$(SECURE) exec $(PY) -m deploy.local.run --demo
 
 .PHONY: test
 test: install ## The whole suite on real Kafka and Postgres, each folder within its time budget

@@ -1,6 +1,6 @@
 """The control plane: signed records on one compacted topic, and the view that a process builds from them.
 
-Source of truth for tenants, slots, accounts, consents and public keys (DESIGN.md section 7). Opaque references and keyed
+Source of truth for tenants, slots, accounts, consents, public keys and grants (DESIGN.md section 7). Opaque references and keyed
 hashes only: account ids are companies' identifiers and stand plain, administrators' app-scoped ids only as keyed
 hashes, names and proofs never. Must never hold a client: whoever reads Kafka feeds the view.
 """
@@ -140,7 +140,29 @@ class AccountRecord(_Record):
         return f"account/{self.account}"
 
 
-ControlRecord = SignerRecord | TransportKeyRecord | SlotRecord | TenantRecord | AccountRecord
+class GrantRecord(_Record):
+    """A downstream service may read a tenant's topic: who it is to Kafka, and the key that its keys are wrapped for.
+
+    A grant ends once, by its time or because it was revoked, and never begins again: its successor has another id.
+    """
+
+    kind: Literal["grant"] = "grant"
+    grant: UUID
+    tenant: UUID
+    reader: str
+    """The name on the service's certificate."""
+    state: Literal["active", "ended"]
+    since: datetime
+    until: datetime
+    public_key: Base64Bytes | None = None
+    """While it is active."""
+
+    @property
+    def record_id(self) -> str:
+        return f"grant/{self.grant}"
+
+
+ControlRecord = SignerRecord | TransportKeyRecord | SlotRecord | TenantRecord | AccountRecord | GrantRecord
 _ADAPTER: Final[TypeAdapter[ControlRecord]] = TypeAdapter(
     Annotated[ControlRecord, Field(discriminator="kind")]
 )
@@ -213,6 +235,7 @@ class ControlView:
         self.accounts: dict[UUID, AccountRecord] = {}
         self.changes = 0
         """How many records were applied: what was concluded at another count may not hold any more."""
+        self.grants: dict[UUID, GrantRecord] = {}
         self._transport: dict[str, dict[bytes, tuple[TransportKeyRecord, HybridPublicKey]]] = {}
         self._by_id: dict[tuple[IdKind, str], tuple[AccountRecord, ...]] = {}
 
@@ -235,6 +258,11 @@ class ControlView:
                 self.tenants[record.tenant] = record
             case AccountRecord():
                 self._put_account(record)
+            case GrantRecord():
+                known = self.grants.get(record.grant)
+                if known is not None and known.state == "ended" and record.state == "active":
+                    raise TamperedRecord("a grant that ended does not begin again")
+                self.grants[record.grant] = record
         return record
 
     def signer(self, name: str) -> KnownSigner | None:

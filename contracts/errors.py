@@ -138,6 +138,22 @@ class BrokerUnavailable(TransientError):
     code = "broker_unavailable"
 
 
+class AccessRefused(BrokerUnavailable):
+    """Kafka answers, and does not let this client do that: a permission is missing, or was taken away."""
+
+    code = "access_refused"
+
+
+_AUTHORIZATION_FAILED = frozenset({29, 30, 31, 53})
+"""Kafka's codes: topic, group, cluster, transactional id."""
+
+
+def broker_error(exc: Exception, text: str) -> BrokerUnavailable:
+    """The error of ours for a Kafka client's: refused, or merely away. `text` is a constant."""
+    refused = getattr(exc, "errno", None) in _AUTHORIZATION_FAILED and not isinstance(exc, OSError)
+    return AccessRefused(text) if refused else BrokerUnavailable(text)
+
+
 class DatabaseUnavailable(TransientError):
     """Postgres does not answer."""
 

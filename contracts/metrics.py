@@ -299,6 +299,7 @@ CUSTODIAN_ERRORS: Final = MetricSpec(
             "schemas",
             "epochs",
             "exports",
+            "grants",
         )
     },
 )

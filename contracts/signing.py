@@ -26,6 +26,7 @@ class Right(StrEnum):
     SIGN_RAW_KEYS = "sign.raw_keys"
     QUARANTINE_RAW = "quarantine.raw"
     QUARANTINE_TENANT = "quarantine.tenant"
+    SIGN_GRANT_KEYS = "sign.grant_keys"
     ANNOUNCE_ERASURE = "announce.erasure"
     """Say `subject.erased` on a tenant's topic, and nothing else there (`contracts.subject_erased`)."""
 
@@ -34,7 +35,7 @@ RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
     "ingest": frozenset({Right.SEAL_RAW, Right.SEAL_REQUESTS}),
     "router": frozenset({Right.SEAL_TENANT, Right.SEAL_REQUESTS, Right.SIGN_RAW_KEYS, Right.QUARANTINE_RAW}),
     "store": frozenset({Right.QUARANTINE_TENANT}),
-    "custodian": frozenset({Right.SIGN_CONTROL}),
+    "custodian": frozenset({Right.SIGN_CONTROL, Right.SIGN_GRANT_KEYS}),
     "erasure": frozenset({Right.SEAL_TENANT, Right.ANNOUNCE_ERASURE}),
     "operator": frozenset({Right.SIGN_CONTROL, Right.SEAL_REQUESTS}),
 }

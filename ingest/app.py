@@ -42,7 +42,7 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
     process = ProcessMetrics("ingest")
     counts = Counts(process)
     # 2. The parts.
-    producer = Producer(settings.kafka, "mk-ingest")
+    producer = Producer(settings.kafka, "mk-ingest", tls=settings.kafka_tls)
     publisher = BlockPublisher(
         producer,
         EpochSource(signer, clock),

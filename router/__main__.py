@@ -57,7 +57,8 @@ async def main(supervisor: Supervisor) -> None:
     secrets = SecretFolder(settings.secrets_dir)
     clock = SystemClock()
     metrics = ProcessMetrics("router")
-    control = ControlReader(settings.kafka, "mk-router-control", ControlView(pinned), metrics)
+    tls = settings.kafka_tls
+    control = ControlReader(settings.kafka, "mk-router-control", ControlView(pinned), metrics, tls)
     me = KnownSigner(signer.name, signer.public_raw, RIGHTS_BY_PROCESS["router"])
 
     def known(name: str) -> KnownSigner | None:
@@ -67,13 +68,13 @@ async def main(supervisor: Supervisor) -> None:
     opener = RecordOpener(keyring.get, known_signers := Signers(known))
     control.listeners.append(lambda record: opener.forget() if isinstance(record, SignerRecord) else None)
     # zstd, since the client's lz4 is the slow, high-compression kind: 22 µs an event against 7, and larger.
-    events = Producer(settings.kafka, "mk-router-events", compression="zstd")
-    records = Producer(settings.kafka, "mk-router-records")
+    events = Producer(settings.kafka, "mk-router-events", compression="zstd", tls=tls)
+    records = Producer(settings.kafka, "mk-router-records", tls=tls)
     epochs = EpochSource(signer, clock)
     in_flight = InFlight()
     observer = Observer(metrics, clock)
     requests = ErasureRequests(records, control.view, epochs, clock, observer.request_written)
-    put_back = PutBack(settings.kafka, records, signer, known, lambda: outboxes)
+    put_back = PutBack(settings.kafka, records, signer, known, lambda: outboxes, tls)
     outboxes = TenantOutboxes(
         OutboxParts(
             producer=events,
@@ -130,7 +131,7 @@ async def main(supervisor: Supervisor) -> None:
 
     reader = RawConsumer(
         lambda: consumer(
-            settings.kafka, "mk-router", group=settings.group, max_partition_fetch_bytes=FETCH_BYTES
+            settings.kafka, "mk-router", group=settings.group, tls=tls, max_partition_fetch_bytes=FETCH_BYTES
         ),
         records,
         router,

@@ -82,6 +82,7 @@ async def _read(settings: RouterSettings) -> tuple[list[SetAside], int]:
         topics.QUARANTINE_RAW,
         {"router": _me(settings)}.get,
         Right.QUARANTINE_RAW,
+        settings.kafka_tls,
     )
 
 
@@ -163,7 +164,8 @@ async def _open(one: SetAside, settings: RouterSettings) -> list[dict[str, Any]]
     me = _me(settings)
     keyring = Keyring(SecretFolder(settings.secrets_dir))
     keyring.reload()
-    async with ControlReader(settings.kafka, "mkc-quarantine", ControlView(settings.pinned())) as control:
+    view = ControlView(settings.pinned())
+    async with ControlReader(settings.kafka, "mkc-quarantine", view, tls=settings.kafka_tls) as control:
         signers = Signers(lambda name: me if name == me.name else control.view.signer(name))
         record = RawRecord(
             one.topic, one.partition, one.offset, one.set_aside_at_ms, one.value, one.original_headers
@@ -198,7 +200,7 @@ async def _replay(options: argparse.Namespace, settings: RouterSettings) -> int:
         if options.ids
         else list(_choose(found, options.reason, options.limit))
     )
-    producer = Producer(settings.kafka, "mkc-quarantine")
+    producer = Producer(settings.kafka, "mkc-quarantine", tls=settings.kafka_tls)
     await producer.start()
     failed = 0
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 from uuid import UUID
@@ -52,7 +53,9 @@ class PutBack:
         signer: Signer,
         lookup: SignerLookup,
         availability: Callable[[], Availability],
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._kafka, self._producer, self._signer, self._lookup = kafka, producer, signer, lookup
         self._availability = availability
         self._places: dict[UUID, list[_Place]] = {}
@@ -108,6 +111,7 @@ class PutBack:
             place.offset,
             self._lookup,
             Right.QUARANTINE_RAW,
+            self._tls,
         )
         items = tuple(
             (path, reason)

@@ -41,6 +41,7 @@ class Command:
 COMMANDS: Final[dict[str, Command]] = {
     "tenant": Command("store.custody.cli_tenant", "add and list tenants"),
     "account": Command("store.custody.cli_account", "connect, disconnect and list accounts"),
+    "grant": Command("store.custody.cli_grant", "let a service read a tenant's topic, and end that"),
     "messages": Command(
         "store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"
     ),

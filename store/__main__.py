@@ -79,9 +79,10 @@ async def serve(supervisor: Supervisor) -> None:
     secrets = SecretFolder(settings.secrets_dir)
     dsn = settings.database.get_secret_value()
     available = Availability()
+    tls = settings.kafka_tls
 
-    control = ControlReader(settings.kafka, "mk-store-control", view, metrics)
-    producer = Producer(settings.kafka, "mk-store")
+    control = ControlReader(settings.kafka, "mk-store-control", view, metrics, tls)
+    producer = Producer(settings.kafka, "mk-store", tls=tls)
     opener = TenantOpener(secrets, view, known_type)
     provider = provider_from(settings, settings.secrets_dir)
     keks = TenantKeks(provider)
@@ -90,7 +91,7 @@ async def serve(supervisor: Supervisor) -> None:
     quarantine = Quarantine(producer, signer, metrics, clock)
     rounds = Rounds(clock)
     limits = Limits(settings.lane_records, settings.lane_bytes, settings.batch_rows, settings.batch_bytes)
-    lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes)
+    lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes, tls)
     placing = Placing(dsn, view, lanes, persister, producer, metrics, clock)
     lanes.on_unplaced = placing.wake
     control.listeners += [opener.control_applied, placing.control_applied, lanes.control_applied]

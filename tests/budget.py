@@ -71,6 +71,7 @@ GROUPS: Final = (
     ),
     Group(("fault",), 240),
     Group(("privacy",), 120),
+    Group(("security",), 100),
     Group(("e2e",), 120),
 )
 

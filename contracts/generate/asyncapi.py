@@ -13,7 +13,7 @@ from contracts.events.registry import EventType
 from contracts.generate import header_table
 from contracts.generate.header_table import Header
 from contracts.generate.history import SCHEMAS, schema_path
-from contracts.generate.records import RECORDS, TENANT_EVENTS
+from contracts.generate.records import RECORDS, TENANT_EVENTS, TENANT_KEYS
 from contracts.topics import TopicSpec
 
 Document = dict[str, Any]
@@ -150,6 +150,7 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
     for record in RECORDS:
         headers = {
             topics.CONTROL: header_table.CONTROL,
+            TENANT_KEYS: header_table.CONTROL,
             topics.ERASURE_REQUESTS: (*header_table.REQUEST, *header_table.EPOCH),
             TENANT_EVENTS: (*header_table.NOTICE, *header_table.EPOCH),
         }.get(record.topic, ())

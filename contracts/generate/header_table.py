@@ -92,6 +92,7 @@ ADDED: Final = (
 """On records in quarantine, and on those put back from it."""
 
 CONTROL: Final = (
+    # Records of the keys topics, too.
     Header(control.SIGNED_BY, "Who signed the record.", "^[a-z_]+$"),
     Header(control.SIGNATURE, "Ed25519 signature over signer, key and value."),
 )

@@ -11,8 +11,16 @@ from typing import Final
 from pydantic import BaseModel
 
 from contracts import subject_erased, topics
-from contracts.control import AccountRecord, SignerRecord, SlotRecord, TenantRecord, TransportKeyRecord
+from contracts.control import (
+    AccountRecord,
+    GrantRecord,
+    SignerRecord,
+    SlotRecord,
+    TenantRecord,
+    TransportKeyRecord,
+)
 from contracts.erasure_requests import ErasureRequest
+from contracts.grants import GrantKeyRecord
 from contracts.ledger import ExpiredLine, RawLine
 
 
@@ -35,6 +43,7 @@ class RecordType:
         return f"urn:mkchannels:record:{self.name}:{self.version}"
 
 
+TENANT_KEYS: Final = topics.tenant_keys_topic("{slot}")
 TENANT_EVENTS: Final = topics.tenant_events_topic("{slot}")
 
 RECORDS: Final = (
@@ -57,6 +66,8 @@ RECORDS: Final = (
     RecordType("control.slot", 1, SlotRecord, topics.CONTROL, "`slot/<slot>`"),
     RecordType("control.tenant", 1, TenantRecord, topics.CONTROL, "`tenant/<tenant>`"),
     RecordType("control.account", 1, AccountRecord, topics.CONTROL, "`account/<account>`"),
+    RecordType("control.grant", 1, GrantRecord, topics.CONTROL, "`grant/<grant>`"),
+    RecordType("grant.key", 1, GrantKeyRecord, TENANT_KEYS, "the grant's id, 16 bytes"),
     RecordType(
         "erasure.request",
         1,

@@ -1,5 +1,6 @@
 """Reads a tenant's events: what a downstream service imports, and all it needs.
 
+`GrantKeys` follows the tenant's keys topic in the place of `KeyFolder` (extra `kafka`, too): what a grant gives.
 `EventOpener` and `open_event` turn a record's bytes and headers into a value, without Kafka. `TenantReader` consumes a
 tenant's topic and needs the extra `kafka` (aiokafka)::
 
@@ -29,6 +30,7 @@ from contracts.reader.readings import Erased, Event, Gap, Reading, Refused, Unav
 from contracts.subject_erased import SubjectErased
 
 if TYPE_CHECKING:
+    from contracts.reader.grants import GrantKeys
     from contracts.reader.seen import RecentIds, SeenIds
     from contracts.reader.tenant import Batch, Placed, TenantReader
 
@@ -39,6 +41,7 @@ __all__ = [
     "Event",
     "EventOpener",
     "Gap",
+    "GrantKeys",
     "KeyFolder",
     "Keyring",
     "KnownErasures",
@@ -57,6 +60,7 @@ __all__ = [
 
 _OF_THE_CONSUMER = {
     "Batch": "contracts.reader.tenant",
+    "GrantKeys": "contracts.reader.grants",
     "Placed": "contracts.reader.tenant",
     "RecentIds": "contracts.reader.seen",
     "SeenIds": "contracts.reader.seen",
@@ -73,4 +77,4 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(_OF_THE_CONSUMER[name]), name)
     except ModuleNotFoundError as exc:
-        raise ImportError("install the extra `kafka` of mkchannels-contracts for TenantReader") from exc
+        raise ImportError("install the extra `kafka` of mkchannels-contracts for this") from exc

@@ -16,10 +16,16 @@ from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import ConsumerRecord
 
-from contracts.errors import BrokerUnavailable, KeyNotYetKnown, PermanentError
+from contracts.errors import BrokerUnavailable, KeyNotYetKnown, PermanentError, broker_error
 from contracts.reader.open import EventOpener
 from contracts.reader.readings import Erased, Event, Gap, Reading, Refused
 from contracts.reader.seen import RecentIds, SeenIds
@@ -102,13 +108,17 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
-        """Join the group. Raises BrokerUnavailable."""
+        """Join the group. Raises BrokerUnavailable; AccessRefused (one of them) without an active grant."""
         consumer = AIOKafkaConsumer(**self._arguments)
         try:
             await consumer.start()
+            # Of a topic that it may not see the client would hand out nothing, without a word.
+            await consumer._client.add_topic(self._topic)
+            if self._topic in consumer._client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(self._topic)
         except KafkaError as exc:
             await consumer.stop()
-            raise BrokerUnavailable("the reader cannot reach Kafka") from exc
+            raise broker_error(exc, "the reader cannot reach Kafka") from exc
         consumer.subscribe(topics=[self._topic], listener=self)
         self._consumer = consumer
         return self
@@ -156,7 +166,7 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         except (CommitFailedError, IllegalStateError):
             pass  # the group has given the partition away: its next reader is given the batch again
         except (KafkaError, TimeoutError) as exc:
-            raise BrokerUnavailable("Kafka did not take the commit") from exc
+            raise broker_error(exc, "Kafka did not take the commit") from exc
         self._handing = None
 
     # aiokafka's callbacks.
@@ -204,7 +214,7 @@ class TenantReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 self._quietly(consumer.pause, at)
             found = {}
         except KafkaError as exc:
-            raise BrokerUnavailable("the tenant's topic cannot be read") from exc
+            raise broker_error(exc, "the tenant's topic cannot be read") from exc
         for at, records in found.items():
             if at in consumer.assignment() and at not in self._unplaced:
                 placed += self._open(consumer, at, records, next_offsets)

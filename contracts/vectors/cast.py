@@ -65,7 +65,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class _RecordedRecipient:
+class RecordedRecipient:
     """Stands for a public half; seals by playing back."""
 
     name: str
@@ -122,7 +122,7 @@ class Cast:
         epoch_key = fixed(f"epoch key {name}", 32)
         private = RECIPIENTS[recipient]
         sealing = SealingEpoch.begin(
-            recipient=_RecordedRecipient(name, private, self.recorded),  # type: ignore[arg-type]  # plays back
+            recipient=RecordedRecipient(name, private, self.recorded),  # type: ignore[arg-type]  # plays back
             tenant=tenant,
             topic=topic,
             signer=SIGNERS[signer],

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Final
 
-from contracts.vectors import fields, records
+from contracts.vectors import fields, grants, records
 from contracts.vectors.cast import FOLDER, Cast, described
 from contracts.vectors.wrong import wrong
 
@@ -36,6 +36,7 @@ def files() -> dict[str, Json]:
         "block.json": fields.blocks(cast),
         "q_facts.json": records.added_facts(cast),
         "control.json": fields.control_records(),
+        "grant.json": grants.grant_keys(cast),
         "record.json": {
             "about": ABOUT_RECORDS,
             "good": [case.described() for case in records.good(cast)],

@@ -69,7 +69,7 @@ def _status(stack: LocalStack) -> int:
 
 
 def _remove_state(root: Path) -> None:
-    for name in ("kafka", "postgres", "postgres.new", "keys", "run"):
+    for name in ("kafka", "postgres", "postgres.new", "keys", "run", "tls", "logins"):
         shutil.rmtree(root / name, ignore_errors=True)
     shutil.rmtree(outside_folder(root), ignore_errors=True)
 

@@ -1,7 +1,7 @@
 """Makes a database cell's roles, logins and database on a cluster; its schema is the business of `store.migrate`.
 
-Run by a superuser once per cluster and database. Locally the logins need no password: the cluster trusts this machine
-and listens on nothing else.
+Run by a superuser once per cluster and database. On the plain local stack the logins need no password: the cluster
+trusts this machine and listens on nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from deploy.local.errors import LocalStackError
+from deploy.local.passwords import Passwords, verifier
 
 LOGINS: Final = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader")
 _ROLES_SQL: Final = Path(__file__).with_name("database.sql")
@@ -25,17 +26,20 @@ _LOCK: Final = 0x6D6B_6462
 """Of two that prepare at once the second waits: Postgres itself fails with "tuple concurrently updated"."""
 
 
-def prepare_database(admin_dsn: str, name: str) -> dict[str, str]:
+def prepare_database(admin_dsn: str, name: str, passwords: Passwords | None = None) -> dict[str, str]:
     """Make roles, logins and the database `name`; the DSN of each login by its name. Idempotent.
 
     `admin_dsn`: a superuser's DSN as a URL. May be called from a thread and from inside a running event loop (which it
-    then blocks). Raises LocalStackError.
+    then blocks). `passwords`: each login gets its own, and the DSNs name its file. Raises LocalStackError.
     """
     if not _NAME.fullmatch(name):
         raise LocalStackError("A database's name has lower-case letters, digits and underscores.")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: asyncio.run(_prepare(admin_dsn, name))).result()
-    return {login: login_dsn(admin_dsn, login, name) for login in LOGINS}
+        pool.submit(lambda: asyncio.run(_prepare(admin_dsn, name, passwords))).result()
+    plain = {login: login_dsn(admin_dsn, login, name) for login in LOGINS}
+    if passwords is None:
+        return plain
+    return {login: passwords.dsn(dsn, login) for login, dsn in plain.items()}
 
 
 def login_dsn(admin_dsn: str, login: str, name: str) -> str:
@@ -45,7 +49,7 @@ def login_dsn(admin_dsn: str, login: str, name: str) -> str:
     return parts._replace(netloc=f"{login}@{host}", path=f"/{name}").geturl()
 
 
-async def _prepare(admin_dsn: str, name: str) -> None:
+async def _prepare(admin_dsn: str, name: str, passwords: Passwords | None) -> None:
     try:
         connection = await asyncpg.connect(admin_dsn)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
@@ -53,6 +57,9 @@ async def _prepare(admin_dsn: str, name: str) -> None:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await connection.execute(_ROLES_SQL.read_text())
+        if passwords is not None:
+            for login in LOGINS:
+                await connection.execute(f"ALTER ROLE {login} PASSWORD '{verifier(passwords.ensure(login))}'")
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
             await connection.execute(f'CREATE DATABASE "{name}"')
         # Nobody but our logins connects, and nobody makes temporary tables or objects outside mk_owner's schemas.

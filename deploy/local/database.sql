@@ -16,6 +16,8 @@ BEGIN
         END IF;
         EXECUTE format(
             'ALTER ROLE %I LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', login);
+        -- Nothing is found by a name without its schema: no object that somebody put elsewhere stands in for ours.
+        EXECUTE format('ALTER ROLE %I SET search_path = pg_catalog', login);
     END LOOP;
     ALTER ROLE mk_custodian CREATEROLE;
     IF NOT EXISTS (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.local.certificates import Authority
 from runtime.kafka.topics import TopicSettings
 
 DEMO_APP: Final = "demo"
@@ -21,6 +22,8 @@ class Needs:
     receiver_port: int
     health_ports: Mapping[str, int]
     topics: TopicSettings
+    authority: Authority | None = None
+    """Of a secured stack: where each process's certificate lies."""
 
 
 def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
@@ -31,6 +34,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             f"MKC_{process.upper()}_KAFKA": needs.kafka,
             f"MKC_{process.upper()}_HEALTH_PORT": str(port),
             f"MKC_{process.upper()}_SIGNING_KEY_FILE": str(keys / process / "signing.key"),
+            **_certificate(needs.authority, process),
         }
         for process, port in needs.health_ports.items()
     }
@@ -80,6 +84,8 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         **processes["router"],
         **processes["store"],
         "MKC_READER_KAFKA": needs.kafka,
+        **_certificate(needs.authority, "reader"),
+        **_certificate(needs.authority, "operator"),
         "MKC_READER_DATABASE": needs.logins["mk_reader"],
         "MKC_READER_SECRETS_DIR": str(keys / "store" / "secrets"),
         "MKC_READER_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),
@@ -91,6 +97,17 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         **_shortened("MKC_OPERATOR", needs.topics),
         "MKC_POST_URL": f"http://127.0.0.1:{needs.receiver_port}",
         "MKC_POST_APPS_FILE": str(keys / "ingest" / "apps.json"),
+    }
+
+
+def _certificate(authority: Authority | None, name: str) -> dict[str, str]:
+    if authority is None:
+        return {}
+    files, prefix = authority.files(name), f"MKC_{name.upper()}_KAFKA"
+    return {
+        f"{prefix}_CA_FILE": str(files.ca),
+        f"{prefix}_CERT_FILE": str(files.certificate),
+        f"{prefix}_KEY_FILE": str(files.key),
     }
 
 

@@ -6,16 +6,19 @@ import concurrent.futures
 import importlib
 import os
 import signal
+import ssl
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Literal
 
+from deploy.local.certificates import ADMIN, Authority
 from deploy.local.errors import LocalStackError
 from deploy.local.kafka_libs import CONFIG_DIR, class_path, ensure_libs, java
 from deploy.local.node import Launch, Node, minimal_environment, port_answers
 from deploy.local.process import write_atomically
+from runtime.tls import client_context
 
 Profile = Literal["run", "test", "bench"]
 
@@ -36,8 +39,18 @@ class KafkaNode(Node):
         version: str,
         profile: Profile,
         jvm_options: Sequence[str] = (),
+        authority: Authority | None = None,
+        internal_port: int = 0,
     ) -> None:
-        super().__init__(root / "run", root / "kafka", (client_port, controller_port))
+        """`authority`: whose certificates it asks of everybody, on a port more; None: plain, for this machine only."""
+        ports = (
+            (client_port, controller_port)
+            if authority is None
+            else (client_port, controller_port, internal_port)
+        )
+        super().__init__(root / "run", root / "kafka", ports)
+        self._authority = authority
+        self._internal_port = internal_port
         self.bootstrap = f"127.0.0.1:{client_port}"
         self.version = version
         self._client_port = client_port
@@ -46,7 +59,15 @@ class KafkaNode(Node):
         self._profile = profile
         self._jvm_options = jvm_options
 
+    def admin_tls(self) -> ssl.SSLContext | None:
+        """How its administrator connects; None where everybody may."""
+        if self._authority is None:
+            return None
+        return client_context(self._authority.files(ADMIN), "the stack's certificates")
+
     def _prepare(self) -> tuple[Launch, str]:
+        if self._authority is not None:
+            self._authority.prepare()
         libs = ensure_libs(self._cache, self.version)
         properties = self._properties()
         properties_file = self._run_dir / "kafka.properties"
@@ -61,6 +82,15 @@ class KafkaNode(Node):
         text = Template((CONFIG_DIR / "server.properties").read_text()).substitute(
             client_port=self._client_port, controller_port=self._controller_port, data_dir=self.data_dir
         )
+        if self._authority is not None:
+            # Of a setting that stands twice Kafka takes the last.
+            text += "\n" + Template((CONFIG_DIR / "secure.properties").read_text()).substitute(
+                client_port=self._client_port,
+                internal_port=self._internal_port,
+                controller_port=self._controller_port,
+                keystore=self._authority.node_keystore,
+                ca=self._authority.ca,
+            )
         if self._profile == "test":
             text += "\n" + (CONFIG_DIR / "test.properties").read_text()
         return text
@@ -125,7 +155,7 @@ class KafkaNode(Node):
         if not port_answers(self._client_port):
             return False
         # Our cluster id: another Kafka on this port is not this node.
-        return cluster_id_at(self.bootstrap, timeout_s) == self._cluster_id()
+        return cluster_id_at(self.bootstrap, timeout_s, self.admin_tls()) == self._cluster_id()
 
 
 def _refuse_old_java(said: str) -> None:
@@ -152,18 +182,23 @@ def archive_path(cache: Path, version: str) -> Path:
     return cache / f"kafka-{version}" / f"{stamp}.jsa"
 
 
-def cluster_id_at(bootstrap: str, timeout_s: float) -> str | None:
+def cluster_id_at(bootstrap: str, timeout_s: float, tls: ssl.SSLContext | None = None) -> str | None:
     """The id of the cluster that answers there, or None if none does within the time."""
     # An own thread, because the caller may be inside a running event loop.
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(_describe(bootstrap, timeout_s))).result()
+        return pool.submit(lambda: asyncio.run(_describe(bootstrap, timeout_s, tls))).result()
 
 
-async def _describe(bootstrap: str, timeout_s: float) -> str | None:
+async def _describe(bootstrap: str, timeout_s: float, tls: ssl.SSLContext | None) -> str | None:
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=max(1, int(timeout_s * 1000)))
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap,
+        request_timeout_ms=max(1, int(timeout_s * 1000)),
+        security_protocol="SSL" if tls else "PLAINTEXT",
+        ssl_context=tls,
+    )
     try:
         async with asyncio.timeout(timeout_s):
             await admin.start()

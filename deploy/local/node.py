@@ -59,6 +59,9 @@ class Node(ABC):
     def _prepare(self) -> tuple[Launch, str]:
         """Make the binaries and the data directory ready; the launch and its fingerprint."""
 
+    def _before_launch(self) -> None:  # noqa: B027  # most have nothing to do
+        """What can only be done while the server is down, and before it starts."""
+
     @abstractmethod
     def _answers(self, timeout_s: float) -> bool:
         """Whether a real client gets a real answer from *this* node within the time."""
@@ -77,6 +80,7 @@ class Node(ABC):
         if self._adopt(fingerprint):
             return
         self._require_free_ports()
+        self._before_launch()
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._launch_and_wait(launch, fingerprint, deadline):
             time.sleep(0.1)

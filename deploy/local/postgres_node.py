@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import hashlib
 import importlib
 import os
 import shutil
@@ -9,10 +10,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+from deploy.local.certificates import Authority, install_server_pair
+from deploy.local.database import LOGINS
 from deploy.local.errors import LocalStackError
 from deploy.local.node import Launch, Node, minimal_environment, port_answers
+from deploy.local.passwords import SUPERUSER, Passwords, login_rules, verifier
 from deploy.local.postgres_binaries import binaries, data_folder, make_reachable_parent, server_user
 from deploy.local.process import ProcessIdentity
+from runtime.files import write_atomic
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -41,23 +46,39 @@ _SETTINGS = {
 }
 
 
+_NO_TLS = b"SSL is not supported by this build"
+"""Stands in the program exactly when it was built without."""
+
+
 class PostgresNode(Node):
-    """A cluster whose superuser `postgres` logs in without a password from this machine only."""
+    """A cluster whose superuser `postgres` logs in from this machine only: without a password, unless it is secured."""
 
     name = "postgres"
     # Fast shutdown: open sessions are ended. SIGTERM would wait for them for ever.
     stop_signal = signal.SIGINT
 
-    def __init__(self, root: Path, *, port: int, version: str) -> None:
+    def __init__(self, root: Path, *, port: int, version: str, authority: Authority | None = None) -> None:
+        """`authority`: every login has a password then, and TLS where this build has it."""
         self._user = server_user()
         super().__init__(root / "run", data_folder(root, self._user), (port,))
         self.version = version
         self._root = root
         self._port = port
+        self._authority = authority
+        self._passwords: Passwords | None = None
 
     def dsn(self, database: str = "postgres") -> str:
         """The superuser's DSN for a database of this cluster."""
-        return f"postgresql://postgres@127.0.0.1:{self._port}/{database}"
+        plain = f"postgresql://{SUPERUSER}@127.0.0.1:{self._port}/{database}"
+        return plain if self.passwords is None else self.passwords.dsn(plain, SUPERUSER)
+
+    @property
+    def passwords(self) -> Passwords | None:
+        """Those of the logins; None where nobody needs one."""
+        if self._authority is not None and self._passwords is None:
+            has_tls = _NO_TLS not in (binaries(self.version, self._user) / "postgres").read_bytes()
+            self._passwords = Passwords(self._root / "logins", self._authority.ca if has_tls else None)
+        return self._passwords
 
     def _prepare(self) -> tuple[Launch, str]:
         programs = binaries(self.version, self._user)
@@ -65,8 +86,54 @@ class PostgresNode(Node):
         command = [str(programs / "postgres"), "-D", str(self.data_dir), "-p", str(self._port)]
         for name, value in _SETTINGS.items():
             command += ["-c", f"{name}={value}"]
+        for name, value in self._secured().items():
+            command += ["-c", f"{name}={value}"]
         launch = Launch(command, Path("/"), minimal_environment(), self._user)
         return launch, launch.fingerprint()
+
+    def _secured(self) -> dict[str, str]:
+        passwords = self.passwords
+        if self._authority is None or passwords is None:
+            return {}
+        rules = self.data_dir / "pg_hba.secured.conf"
+        write_atomic(rules, login_rules(LOGINS, tls=passwords.ca is not None).encode())
+        if self._user is not None:
+            os.chown(rules, *self._user)
+        settings = {"hba_file": str(rules), "password_encryption": "scram-sha-256"}
+        if passwords.ca is not None:
+            self._authority.prepare()
+            certificate, key = install_server_pair(self._authority, self.data_dir, self._user)
+            settings |= {"ssl": "on", "ssl_cert_file": str(certificate), "ssl_key_file": str(key)}
+            settings |= {"ssl_min_protocol_version": "TLSv1.2"}
+        return settings
+
+    def _before_launch(self) -> None:
+        passwords = self.passwords
+        if passwords is None:
+            return
+        password = passwords.ensure(SUPERUSER)
+        known = self.data_dir / "superuser.sha256"
+        digest = hashlib.sha256(password).hexdigest()
+        if known.exists() and known.read_text() == digest:
+            return
+        # Nobody can log in to give the first password: the server's own single-user mode takes it, by standard input.
+        statement = f"ALTER ROLE {SUPERUSER} PASSWORD '{verifier(password)}';\n"
+        command = [str(binaries(self.version, self._user) / "postgres"), "--single", "-D", str(self.data_dir)]
+        result = subprocess.run(
+            [*command, "-c", "log_min_messages=log", "postgres"],
+            input=statement,
+            cwd="/",
+            env=minimal_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            user=None if self._user is None else self._user[0],
+            group=None if self._user is None else self._user[1],
+            extra_groups=None if self._user is None else [],
+        )
+        if result.returncode != 0 or "ERROR" in result.stderr:
+            raise LocalStackError("The database's superuser could not be given a password.")
+        write_atomic(known, digest.encode())
 
     def _initialise(self, programs: Path) -> None:
         marker = self.data_dir / "PG_VERSION"

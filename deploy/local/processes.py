@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from contracts.access import static_permits
 from contracts.topics import STATIC_TOPICS
 from deploy.local.database import prepare_database
 from deploy.local.environment import DEMO_APP, Needs, operator_environment, process_environments
@@ -25,6 +26,7 @@ from deploy.local.process import Owner, ProcessIdentity
 from deploy.local.service_node import ServiceNode
 from deploy.local.stack import Endpoints
 from runtime.files import write_atomic
+from runtime.kafka.acls import AclAdmin
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from store.migrate import migrate
 
@@ -125,17 +127,21 @@ class Service:
         make_app(self.keys / "ingest", DEMO_APP)
 
     def prepare_topics(self) -> None:
-        """The declared topics that every installation has."""
+        """The declared topics that every installation has; on a secured stack who may do what with them."""
 
         async def create() -> None:
-            async with TopicAdmin(self.endpoints.kafka, self.topics) as admin:
+            tls = self.endpoints.kafka_tls()
+            async with TopicAdmin(self.endpoints.kafka, self.topics, tls) as admin:
                 await admin.ensure(STATIC_TOPICS)
+            if tls is not None:
+                async with AclAdmin(self.endpoints.kafka, tls) as acls:
+                    await acls.add(static_permits())
 
         in_own_loop(create())
 
     def prepare_database(self) -> None:
         """The database with its roles, migrated."""
-        self._logins = prepare_database(self.endpoints.postgres, self.database)
+        self._logins = prepare_database(self.endpoints.postgres, self.database, self.endpoints.passwords)
         in_own_loop(migrate(self._logins["mk_custodian"]))
 
     def settle(self) -> None:
@@ -147,6 +153,7 @@ class Service:
             receiver_port=self.ports.receiver,
             health_ports=self.ports.health,
             topics=self.topics,
+            authority=self.endpoints.authority,
         )
         self._environments = environments = process_environments(needs)
         for name, value in self._overrides.items():

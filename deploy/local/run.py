@@ -116,7 +116,8 @@ class _Run:
         names = {one.tenant: one.name for one in tenants.values()}
         schemas = {one.tenant: one.schema for one in tenants.values()}
         slots = [one.slot for one in tenants.values()]
-        async with Tracer.open(self._service.endpoints.kafka, self._dsn, schemas, slots) as tracer:
+        kafka, tls = self._service.endpoints.kafka, self._service.endpoints.kafka_tls()
+        async with Tracer.open(kafka, self._dsn, schemas, slots, tls) as tracer:
             first = await post_all(self._service, tracer, posted[:1])
             await tracer.settle(first, 30)
             show.step("first webhook is a row, since the start of this command", seconds_since_start())

@@ -8,6 +8,7 @@ and never started, stopped or signalled. `MKC_PORT_BASE` moves every port; `MKC_
 import concurrent.futures
 import fcntl
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,11 +20,14 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from deploy.local import kafka_libs, postgres_binaries
+from deploy.local.certificates import ADMIN, Authority
 from deploy.local.errors import LocalStackError
 from deploy.local.kafka_node import KafkaNode, Profile, cluster_id_at
 from deploy.local.node import Node
+from deploy.local.passwords import Passwords
 from deploy.local.postgres_node import PostgresNode, data_directory_at
 from deploy.local.process import Owner, ProcessIdentity
+from runtime.tls import client_context
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_ROOT = REPOSITORY / ".local"
@@ -40,10 +44,21 @@ _EXTERNAL_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where clients connect: Kafka's bootstrap servers, and a superuser's DSN."""
+    """Where clients connect: Kafka's bootstrap servers, and a superuser's DSN.
+
+    Of a secured stack also whose certificates count (`authority`) and where the logins' passwords lie.
+    """
 
     kafka: str
     postgres: str
+    authority: Authority | None = None
+    passwords: Passwords | None = None
+
+    def kafka_tls(self) -> ssl.SSLContext | None:
+        """How Kafka's administrator connects; None where everybody may."""
+        if self.authority is None:
+            return None
+        return client_context(self.authority.files(ADMIN), "the stack's certificates")
 
 
 class LocalStack:
@@ -63,17 +78,20 @@ class LocalStack:
         postgres_version: str | None = None,
         cache: Path = DEFAULT_CACHE,
         keep_running: bool = False,
+        secure: bool | None = None,
     ) -> None:
         """Describe a stack; nothing is touched before `start`.
 
         Args:
             root: folder for data, logs and pid files; one stack per root.
-            port_base: Kafka listens on +2, its controller on +3, Postgres on +342. None: MKC_PORT_BASE or 19090.
+            port_base: Kafka listens on +2, its controller on +3, its internal listener on +4 (if secured), Postgres on +342. None: MKC_PORT_BASE or 19090.
             kafka_version: one of those with locked jars. None: MKC_KAFKA_VERSION or 4.4.0.
             postgres_version: a major version. None: MKC_POSTGRES_VERSION or 18.
             profile: "test" deletes expired bytes within seconds, "bench" gives Kafka 1 GB and its full compiler.
             cache: downloaded jars and class archives, shared by all roots.
             keep_running: leave the nodes up when this process ends.
+            secure: certificates and permissions on Kafka, passwords (and TLS, where the build has it) on Postgres.
+                None: MKC_SECURE.
         """
         base = _port_base_from_environment() if port_base is None else port_base
         if not _LOWEST_BASE <= base <= _FIRST_EPHEMERAL_PORT - 1 - _HIGHEST_OFFSET:
@@ -89,6 +107,12 @@ class LocalStack:
         self._external_postgres = os.environ.get("MKC_POSTGRES") or None
         self._owned = False
         self._watchdog: _Watchdog | None = None
+        self.secure = os.environ.get("MKC_SECURE", "") not in ("", "0") if secure is None else secure
+        if self.secure and (self._external_kafka or self._external_postgres):
+            raise LocalStackError(
+                "MKC_KAFKA and MKC_POSTGRES name servers that the secured stack cannot set up."
+            )
+        authority = Authority(self.root / "tls") if self.secure else None
         self._kafka = KafkaNode(
             self.root,
             client_port=base + 2,
@@ -96,6 +120,8 @@ class LocalStack:
             cache=self.cache,
             version=kafka_version or os.environ.get("MKC_KAFKA_VERSION") or kafka_libs.DEFAULT_VERSION,
             profile=profile,
+            authority=authority,
+            internal_port=base + 4,
         )
         self._postgres = PostgresNode(
             self.root,
@@ -103,7 +129,9 @@ class LocalStack:
             version=postgres_version
             or os.environ.get("MKC_POSTGRES_VERSION")
             or postgres_binaries.DEFAULT_VERSION,
+            authority=authority,
         )
+        self._authority = authority
 
     @property
     def kafka(self) -> KafkaNode:
@@ -127,6 +155,8 @@ class LocalStack:
         return Endpoints(
             kafka=self._external_kafka or self._kafka.bootstrap,
             postgres=self._external_postgres or self._postgres.dsn(),
+            authority=self._authority,
+            passwords=None if self._external_postgres else self._postgres.passwords,
         )
 
     def dsn(self, database: str) -> str:

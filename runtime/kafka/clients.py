@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordTooLarge
 from aiokafka.structs import RecordMetadata
 
 from contracts import topics
-from contracts.errors import BrokerUnavailable, PermanentError
+from contracts.errors import BrokerUnavailable, PermanentError, broker_error
 from runtime.kafka import compression as quick
 from runtime.kafka import readable
 
@@ -66,7 +66,7 @@ class Producer:
             await producer.start()
         except KafkaError as exc:
             await producer.stop()
-            raise BrokerUnavailable("the producer cannot reach Kafka") from exc
+            raise broker_error(exc, "the producer cannot reach Kafka") from exc
         self._producer = producer
 
     async def stop(self) -> None:
@@ -100,7 +100,7 @@ class Producer:
         try:
             return len(await self._producer.partitions_for(topic))
         except KafkaError as exc:
-            raise BrokerUnavailable("the topic cannot be described") from exc
+            raise broker_error(exc, "the topic cannot be described") from exc
 
     async def send(
         self,
@@ -125,7 +125,7 @@ class Producer:
         except (MessageSizeTooLargeError, RecordTooLargeError) as exc:
             raise RecordTooLarge("the record is larger than the topic allows") from exc
         except KafkaError as exc:
-            raise BrokerUnavailable("Kafka did not take the record") from exc
+            raise broker_error(exc, "Kafka did not take the record") from exc
         return future
 
     async def send_batch(
@@ -149,7 +149,7 @@ class Producer:
             batch.close()
             return taken, await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as exc:
-            raise BrokerUnavailable("Kafka did not take the batch") from exc
+            raise broker_error(exc, "Kafka did not take the batch") from exc
 
 
 async def acknowledged(future: asyncio.Future[RecordMetadata]) -> RecordMetadata:
@@ -159,7 +159,7 @@ async def acknowledged(future: asyncio.Future[RecordMetadata]) -> RecordMetadata
     except (MessageSizeTooLargeError, RecordTooLargeError) as exc:
         raise RecordTooLarge("the record is larger than the topic allows") from exc
     except KafkaError as exc:
-        raise BrokerUnavailable("Kafka did not acknowledge") from exc
+        raise broker_error(exc, "Kafka did not acknowledge") from exc
 
 
 async def _close_quietly(producer: AIOKafkaProducer) -> None:

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from contracts import topics
 from contracts.control import ControlRecord, ControlView
-from contracts.errors import BrokerUnavailable, PermanentError
+from contracts.errors import PermanentError, broker_error
 from contracts.metrics import CONTROL_APPLIED, CONTROL_REFUSED
 from runtime import logging
 from runtime.kafka.clients import consumer
@@ -69,7 +69,7 @@ class ControlReader:
             self._applied = beginning[_PARTITION]
         except KafkaError as exc:
             await self._consumer.stop()
-            raise BrokerUnavailable("control cannot be read") from exc
+            raise broker_error(exc, "control cannot be read") from exc
         follow = self._follow()
         self._task = supervisor.start("control", follow) if supervisor else asyncio.create_task(follow)
         await self.catch_up()
@@ -102,7 +102,7 @@ class ControlReader:
         try:
             await asyncio.wait_for(asyncio.shield(self._pending), timeout_s)
         except (TimeoutError, KafkaError) as exc:
-            raise BrokerUnavailable("control cannot be read to its end") from exc
+            raise broker_error(exc, "control cannot be read to its end") from exc
 
     async def _reach_end(self) -> None:
         assert self._consumer is not None

@@ -14,7 +14,7 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from contracts.errors import BrokerUnavailable, ReplayLimit, TamperedRecord
+from contracts.errors import ReplayLimit, TamperedRecord, broker_error
 from contracts.headers import (
     Q_ITEMS,
     Q_OFFSET,
@@ -120,7 +120,7 @@ async def read_all(
                     found[one.identity] = one
             left = {at for at in left if await reader.position(at) < end[at]}
     except KafkaError as exc:
-        raise BrokerUnavailable("the quarantine topic cannot be read") from exc
+        raise broker_error(exc, "the quarantine topic cannot be read") from exc
     finally:
         await reader.stop()
     return sorted(found.values(), key=lambda one: one.set_aside_at_ms), tampered
@@ -147,7 +147,7 @@ async def read_one(
     except OffsetOutOfRangeError as exc:
         raise TamperedRecord("the quarantine record is gone") from exc
     except (KafkaError, TimeoutError) as exc:
-        raise BrokerUnavailable("the quarantine topic cannot be read") from exc
+        raise broker_error(exc, "the quarantine topic cannot be read") from exc
     finally:
         await reader.stop()
     if record.offset != offset:

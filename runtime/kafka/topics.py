@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
-from contracts.errors import BrokerUnavailable
+from contracts.errors import BrokerUnavailable, broker_error
 from contracts.topics import TopicSpec
 
 _FIRST_WITH: Final = ((90, "4.1 or newer"), (74, "3.7 or newer"))
@@ -56,7 +56,7 @@ class TopicAdmin:
         try:
             await self._client.start()
         except KafkaError as exc:
-            raise BrokerUnavailable("the admin client cannot reach Kafka") from exc
+            raise broker_error(exc, "the admin client cannot reach Kafka") from exc
         return self
 
     async def __aexit__(
@@ -72,7 +72,7 @@ class TopicAdmin:
         try:
             brokers = len((await self._client.describe_cluster())["brokers"])
         except KafkaError as exc:
-            raise BrokerUnavailable("the cluster cannot be described") from exc
+            raise broker_error(exc, "the cluster cannot be described") from exc
         known = {key for connection in self._client._client._conns.values() for key in connection._versions}
         return brokers, next((name for key, name in _FIRST_WITH if key in known), "3.6 or older")
 
@@ -81,7 +81,7 @@ class TopicAdmin:
         try:
             return set(await self._client.list_topics())
         except KafkaError as exc:
-            raise BrokerUnavailable("topics cannot be listed") from exc
+            raise broker_error(exc, "topics cannot be listed") from exc
 
     async def ensure(self, specs: Iterable[TopicSpec], *, timeout_s: float = 20) -> list[str]:
         """Create what is missing and wait until every partition has a leader; the names created."""
@@ -105,7 +105,7 @@ class TopicAdmin:
                         raise for_code(code)(name)
             await self._await_leaders(wanted, timeout_s)
         except KafkaError as exc:
-            raise BrokerUnavailable("topics cannot be created") from exc
+            raise broker_error(exc, "topics cannot be created") from exc
         return [spec.name for spec in missing]
 
     async def _await_leaders(self, wanted: dict[str, TopicSpec], timeout_s: float) -> None:
@@ -139,7 +139,7 @@ class TopicAdmin:
             )
             configs = await self._configs(names)
         except KafkaError as exc:
-            raise BrokerUnavailable("topics cannot be described") from exc
+            raise broker_error(exc, "topics cannot be described") from exc
         for name, spec in wanted.items():
             if name not in present:
                 found.append(f"{name}: missing")

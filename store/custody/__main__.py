@@ -26,9 +26,11 @@ from runtime.kafka.topics import TopicAdmin
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
+from store.custody.access import permissions
 from store.custody.control import Announced, ControlPublisher, signer_records
 from store.custody.database import NOTIFY_CHANNEL, connected, custody, translated
 from store.custody.duties import Duties, Tools
+from store.custody.grants import GrantKeySender
 from store.custody.settings import (
     CustodianSettings,
     load_control_signers,
@@ -72,20 +74,21 @@ class State:
 @asynccontextmanager
 async def _kafka(
     settings: CustodianSettings, signer: Signer, pinned: dict[str, KnownSigner], metrics: ProcessMetrics
-) -> AsyncIterator[tuple[TopicAdmin, ControlPublisher, Announced]]:
+) -> AsyncIterator[tuple[TopicAdmin, ControlPublisher, Announced, GrantKeySender]]:
     """The clients, after the static topics exist and control was read to its end. Raises BrokerUnavailable."""
+    tls = settings.kafka_tls
     async with AsyncExitStack() as stack:
-        admin = await stack.enter_async_context(TopicAdmin(settings.kafka, settings.topics))
+        admin = await stack.enter_async_context(TopicAdmin(settings.kafka, settings.topics, tls))
         created = await admin.ensure(STATIC_TOPICS)
         if created:
             logging.get_logger().info("topics.created", count=len(created))
-        producer = Producer(settings.kafka, "mk-custodian")
+        producer = Producer(settings.kafka, "mk-custodian", tls=tls)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        announced = Announced(settings.kafka, "mk-custodian-control", pinned, metrics)
+        announced = Announced(settings.kafka, "mk-custodian-control", pinned, metrics, tls)
         stack.push_async_callback(announced.reader.stop)
         await announced.reader.start()
-        yield admin, ControlPublisher(producer, signer), announced
+        yield admin, ControlPublisher(producer, signer), announced, GrantKeySender(producer, signer)
 
 
 async def _go_round(connection: Connection, duties: Duties, state: State, stopping: asyncio.Event) -> None:
@@ -165,12 +168,16 @@ async def _main(supervisor: Supervisor) -> None:
                 if applied:
                     log.info("schema.migrated", count=len(applied))
                 async with (
-                    _kafka(settings, signer, pinned, metrics) as (admin, publisher, announced),
+                    _kafka(settings, signer, pinned, metrics) as (admin, publisher, announced, grant_keys),
+                    permissions(settings.kafka, settings.kafka_tls) as access,
                     connected(settings.database, "mk-custodian") as connection,
                 ):
                     pause_s = 0.2
                     tools = Tools(
                         kafka=settings.kafka,
+                        tls=settings.kafka_tls,
+                        access=access,
+                        grant_keys=grant_keys,
                         admin=admin,
                         publisher=publisher,
                         announced=announced,

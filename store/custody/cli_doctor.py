@@ -12,6 +12,7 @@ from runtime.settings import load
 from store.custody.database import connected
 from store.custody.examine import (
     Examined,
+    examine_access,
     examine_control,
     examine_files,
     examine_kafka,
@@ -56,6 +57,7 @@ async def _examine(settings: OperatorSettings) -> list[Examined]:
             results.append(await examine_slots(connection, settings))
             try:
                 results.append(await examine_kafka(connection, settings))
+                results.append(await examine_access(connection, settings))
                 results.append(await examine_control(connection, settings))
             except ServiceError as exc:
                 results.append(unreachable("kafka", exc, kafka_remedy))

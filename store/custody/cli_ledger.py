@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 async def _run(desk: Desk, options: argparse.Namespace) -> int:
     if options.tenant is not None:
         await desk.tenant(options.tenant)
-    books = await read_books(desk.settings.kafka, desk.connection, options.tenant)
+    books = await read_books(desk.settings.kafka, desk.connection, options.tenant, desk.settings.kafka_tls)
     result = balance(books.raw, books.lines, books.expired, books.tenants)
     findings = list(result.findings)
     if books.unreadable:

@@ -7,6 +7,7 @@ delayed record arrived late, is put right by the next pass. Must never publish a
 
 from __future__ import annotations
 
+import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from contracts.control import (
     Consent,
     ControlRecord,
     ControlView,
+    GrantRecord,
     IdKind,
     SignerRecord,
     SlotRecord,
@@ -81,8 +83,9 @@ class Announced:
         client_id: str,
         pinned: dict[str, KnownSigner],
         metrics: ProcessMetrics | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.reader = ControlReader(bootstrap, client_id, ControlView(pinned), metrics)
+        self.reader = ControlReader(bootstrap, client_id, ControlView(pinned), metrics, tls)
         self.reader.listeners.append(self._saw)
         self.reader.refusals.append(self._displaced)
         self._records: dict[str, ControlRecord] = {}
@@ -130,6 +133,19 @@ def tenant_record(row: asyncpg.Record) -> TenantRecord:
         slot=row["slot"],
         partitions=row["partitions"],
         schema_name=row["schema_name"],
+    )
+
+
+def grant_record(row: asyncpg.Record) -> GrantRecord:
+    """A grant as control says it."""
+    return GrantRecord(
+        grant=row["grant_id"],
+        tenant=row["tenant_id"],
+        reader=row["reader"],
+        state="ended" if row["ended"] else "active",
+        since=row["since"],
+        until=row["until"],
+        public_key=None if row["ended"] else _base64(row["public_key"]),
     )
 
 
@@ -223,7 +239,8 @@ async def announce_all(
     with translated():
         slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]
         tenants = [tenant_record(row) for row in await connection.fetch(SQL["tenants_for_control"])]
-    said: list[ControlRecord] = [*slots, *tenants]
+        grants = [grant_record(row) for row in await connection.fetch(SQL["grants_for_control"], None)]
+    said: list[ControlRecord] = [*slots, *tenants, *grants]
     missing = [record for record in said if announced.lacks(record)]
     await publisher.publish(*missing)
     with translated():

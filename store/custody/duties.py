@@ -5,6 +5,7 @@ A duty that fails transiently is counted and repeated by the next pass; it does 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,11 +33,13 @@ from runtime.clock import Clock
 from runtime.files import SecretFolder
 from runtime.kafka.topics import TopicAdmin
 from runtime.metrics import ProcessMetrics
+from store.custody.access import Access
 from store.custody.control import Announced, ControlPublisher, announce_all
 from store.custody.database import SQL, translated
 from store.custody.epochs.rotation import Plan, Rotation
 from store.custody.errors import NoFreeSlot
 from store.custody.fold import FOLD_EVERY, fold_outcomes
+from store.custody.grants import GrantKeySender, tend_grants
 from store.custody.keys import Recipient, destroy_ended_keys, ensure_keys, ensure_root_epoch
 from store.custody.ledger import overdue_records
 from store.custody.partitions import ensure_partitions
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
 TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
 Duty = Literal[
-    "slots", "provision", "keys", "partitions", "control", "ledger", "schemas", "epochs", "exports"
+    "slots", "provision", "keys", "partitions", "control", "ledger", "schemas", "epochs", "exports", "grants"
 ]
 
 
@@ -59,6 +62,10 @@ class Tools:
     """What the duties work with, apart from the database connection."""
 
     kafka: str
+    tls: ssl.SSLContext | None
+    access: Access | None
+    """None where Kafka checks no permissions."""
+    grant_keys: GrantKeySender
     admin: TopicAdmin
     publisher: ControlPublisher
     announced: Announced
@@ -98,6 +105,7 @@ class Duties:
     async def quick_pass(self) -> bool:
         """New tenants and slots: cheap enough for every second. True when nothing is left to do."""
         self.failed = self._waiting = False
+        await self._attempt("grants", self._grants)
         # A root epoch is made by the full pass, which comes first after a start.
         await self._attempt("provision", self._provision)
         await self._attempt("slots", self._slots)
@@ -114,6 +122,7 @@ class Duties:
     async def full_pass(self) -> bool:
         """Everything. True when nothing is left to do."""
         self.failed = self._waiting = False
+        await self._attempt("grants", self._compare_access)
         await self._attempt("keys", self._root_epoch)
         await self._attempt("provision", self._provision)
         await self._attempt("slots", self._slots)
@@ -153,9 +162,28 @@ class Duties:
         if waiting is not None:
             raise waiting
 
+    async def _grants(self, *, compare: bool = False) -> None:
+        tools = self._tools
+        changed = await tend_grants(
+            self._connection,
+            tools.access,
+            tools.grant_keys,
+            tools.publisher,
+            tools.store_secrets,
+            tools.clock.now(),
+            compare=compare,
+        )
+        if changed:
+            logging.get_logger().info("grants.changed", count=changed)
+
+    async def _compare_access(self) -> None:
+        await self._grants(compare=True)
+
     async def _slots(self) -> None:
         tools = self._tools
-        made = await ensure_slots(self._connection, tools.admin, tools.publisher, tools.headroom)
+        made = await ensure_slots(
+            self._connection, tools.admin, tools.publisher, tools.headroom, tools.access
+        )
         if made:
             logging.get_logger().info("slots.made", count=made)
         counts = await free_counts(self._connection)
@@ -227,7 +255,7 @@ class Duties:
             logging.get_logger().info("control.completed", count=count)
 
     async def _ledger(self) -> None:
-        overdue = await overdue_records(self._tools.kafka, self._connection)
+        overdue = await overdue_records(self._tools.kafka, self._connection, self._tools.tls)
         self._tools.metrics.gauge(CUSTODIAN_LEDGER_GAP).set(overdue)
         if overdue:
             logging.get_logger().error("ledger.behind", records=overdue)

@@ -35,6 +35,18 @@ class NameTaken(OperatorError):
     code = "name_taken"
 
 
+class GrantExists(OperatorError):
+    """That reader has an active grant for that tenant."""
+
+    code = "grant_exists"
+
+
+class GrantNotApplied(OperatorError):
+    """The custodian did not bring the servers to what was asked in time: is it running? What was asked stands."""
+
+    code = "grant_not_applied"
+
+
 class TenantNotReady(OperatorError):
     """The tenant was not ready in time: is the custodian running?"""
 

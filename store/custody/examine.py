@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from contracts.access import static_permits
 from contracts.control import RECIPIENT_ERASURE, ControlRecord, tenant_recipient
 from contracts.errors import InvalidSettings, SchemaIncompatible, ServiceError
 from contracts.topics import STATIC_TOPICS, slot_topics
+from runtime.kafka.acls import AclAdmin
 from runtime.kafka.topics import TopicAdmin
+from store.custody.access import wanted_permits
 from store.custody.control import Announced, slot_record, tenant_record
 from store.custody.database import SQL, translated
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import TENANT_SQL
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer, require_pinned
+from store.custody.shape import cell_differences, tenant_differences
 from store.migrate import check as check_migrations
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 DISTRIBUTION: Final = "mkchannels-ingest"
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18
+_SHAPE_REMEDY: Final = "undo it as mk_owner (ALTER, GRANT or REVOKE), and ask who changed it and why"
 _TABLE: Final = re.compile(r"CREATE TABLE \{schema\}\.([a-z_]+)")
 
 
@@ -120,7 +125,7 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
         with translated():
             for row in await connection.fetch(SQL["slots_with_topics"]):
                 specs += slot_topics(row["slot"], row["partitions"])
-    async with TopicAdmin(settings.kafka, settings.topics) as admin:
+    async with TopicAdmin(settings.kafka, settings.topics, settings.kafka_tls) as admin:
         brokers, release = await admin.cluster()
         different = await admin.differences(specs)
     symptoms = [
@@ -129,7 +134,8 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
             text,
             "start the custodian, which makes missing topics"
             if text.endswith(": missing")
-            else "alter the topic, or declare the change in contracts/topics.py",
+            else "kafka-configs.sh --alter --topic NAME --add-config KEY=VALUE (the declared one), or declare the"
+            " change in contracts/topics.py",
         )
         for text in different
     ]
@@ -138,6 +144,35 @@ async def examine_kafka(connection: Connection | None, settings: OperatorSetting
             Symptom("kafka", f"{brokers} brokers for {settings.replication} replicas", "start all")
         )
     return Examined("kafka", f"Kafka {release}, {brokers} brokers, {len(specs)} topics", symptoms)
+
+
+async def examine_access(connection: Connection | None, settings: OperatorSettings) -> Examined:
+    """Whether Kafka allows exactly what is declared and granted. Raises BrokerUnavailable."""
+    if settings.kafka_tls is None:
+        return Examined("access", "Kafka is spoken to without TLS: nothing to compare", [])
+    declared = static_permits()
+    async with AclAdmin(settings.kafka, settings.kafka_tls) as admin:
+        existing, others = await admin.existing()
+    if connection is None:
+        # What slots and grants need stands in the database.
+        existing = frozenset(one for one in existing if not one.is_kept_by_custodian)
+    else:
+        declared |= await wanted_permits(connection)
+    symptoms = [
+        Symptom(
+            "access", f"permission missing: {one}", "python -m deploy.access apply, or start the custodian"
+        )
+        for one in sorted(declared - existing)
+    ]
+    symptoms += [
+        Symptom("access", f"permission nobody declared: {one}", "remove it, and ask who added it")
+        for one in sorted(existing - declared)
+    ]
+    if others:
+        symptoms.append(
+            Symptom("access", f"{others} permissions of a kind that is never declared", "remove them")
+        )
+    return Examined("access", f"{len(existing)} permissions", symptoms)
 
 
 async def examine_postgres(connection: Connection) -> Examined:
@@ -181,6 +216,10 @@ async def examine_postgres(connection: Connection) -> Examined:
         )
         for row in inherited
     ]
+    if not symptoms:
+        symptoms += [
+            Symptom("postgres", str(one), _SHAPE_REMEDY) for one in await cell_differences(connection)
+        ]
     return Examined("postgres", f"PostgreSQL {major}.{number % 10_000}", symptoms)
 
 
@@ -221,6 +260,11 @@ async def examine_tenants(connection: Connection, now: datetime) -> Examined:
         for table in _TABLE.findall(TENANT_SQL.read_text())
         if (schema, table) not in tables
     ]
+    if not symptoms:
+        symptoms += [
+            Symptom("tenants", str(one), _SHAPE_REMEDY)
+            for one in await tenant_differences(connection, schemas)
+        ]
     partitions = await existing_partitions(connection, schemas)
     for row in tenants:
         schema = row["schema_name"]
@@ -258,7 +302,7 @@ async def examine_slots(connection: Connection, settings: OperatorSettings) -> E
 async def examine_control(connection: Connection, settings: OperatorSettings) -> Examined:
     """Whether control says what the database says. Raises BrokerUnavailable."""
     pinned = load_control_signers(settings.control_signers_file, "MKC_OPERATOR_CONTROL_SIGNERS_FILE")
-    announced = Announced(settings.kafka, "mkc-doctor", pinned)
+    announced = Announced(settings.kafka, "mkc-doctor", pinned, tls=settings.kafka_tls)
     async with announced.reader:
         with translated():
             slots = [slot_record(row) for row in await connection.fetch(SQL["announced_slots"])]

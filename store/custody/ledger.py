@@ -5,6 +5,7 @@ In this order a line that is missing below a position is missing for good. Takes
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from aiokafka.errors import KafkaError
 from pydantic import TypeAdapter, ValidationError
 
 from contracts import topics
-from contracts.errors import BrokerUnavailable
+from contracts.errors import broker_error
 from contracts.ledger import ExpiredLine, RawLine
 from runtime.kafka.clients import consumer
 from store.custody.balance import IN_FLIGHT_S, OUTCOMES, REPLAYS, Followed, OutcomeRange, TenantBook
@@ -49,10 +50,12 @@ class _Lanes:
     ranges: list[OutcomeRange]
 
 
-async def read_books(bootstrap: str, connection: Connection, tenant: str | None = None) -> Books:
+async def read_books(
+    bootstrap: str, connection: Connection, tenant: str | None = None, tls: ssl.SSLContext | None = None
+) -> Books:
     """The books of one tenant (name or id) or of all. Raises BrokerUnavailable or DatabaseUnavailable."""
     cut_ms = int((time.time() - IN_FLIGHT_S) * 1000)
-    async with ledger_reader(bootstrap) as reader:
+    async with ledger_reader(bootstrap, tls) as reader:
         committed = await committed_offsets(reader)
         lanes = await _read_lanes(connection, tenant)
         lines, expired, unreadable = await _read_lines(reader)
@@ -75,7 +78,7 @@ async def read_books(bootstrap: str, connection: Connection, tenant: str | None 
     return Books(raw, lines, expired, books, unreadable)
 
 
-async def overdue_records(bootstrap: str, connection: Connection) -> int:
+async def overdue_records(bootstrap: str, connection: Connection, tls: ssl.SSLContext | None = None) -> int:
     """Records older than 60 s that neither the router nor a lane has ended: from positions alone, without the lines.
 
     Raises BrokerUnavailable or DatabaseUnavailable.
@@ -90,21 +93,21 @@ async def overdue_records(bootstrap: str, connection: Connection) -> int:
                 await connection.execute(SQL["become_owner"])
                 for lane in await connection.fetch(with_names(SQL["lanes"], schema=row["schema_name"])):
                     positions[TopicPartition(topic, lane["partition"])] = lane["position"]
-    async with ledger_reader(bootstrap) as reader:
+    async with ledger_reader(bootstrap, tls) as reader:
         raw = await followed(reader, await committed_offsets(reader), cut_ms)
         lanes = await followed(reader, positions, cut_ms)
     return sum(one.overdue for one in (*raw, *lanes))
 
 
 @asynccontextmanager
-async def ledger_reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def ledger_reader(bootstrap: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[AIOKafkaConsumer]:
     """A client that may ask for the router's committed offsets but never joins its group or commits."""
-    reader = consumer(bootstrap, "mk-ledger", group=ROUTER_GROUP, fetch_max_wait_ms=20)
+    reader = consumer(bootstrap, "mk-ledger", group=ROUTER_GROUP, tls=tls, fetch_max_wait_ms=20)
     try:
         await reader.start()
         yield reader
     except KafkaError as exc:
-        raise BrokerUnavailable("the ledger cannot be read") from exc
+        raise broker_error(exc, "the ledger cannot be read") from exc
     finally:
         await reader.stop()
 

@@ -41,7 +41,7 @@ class Desk:
         signer = load_signer("operator", settings.signing_key_file, "MKC_OPERATOR_SIGNING_KEY_FILE")
         name = "MKC_OPERATOR_CONTROL_SIGNERS_FILE"
         require_pinned(signer, load_control_signers(settings.control_signers_file, name), name)
-        producer = Producer(settings.kafka, "mkc")
+        producer = Producer(settings.kafka, "mkc", tls=settings.kafka_tls)
         await producer.start()
         try:
             yield ControlPublisher(producer, signer)

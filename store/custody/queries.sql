@@ -35,6 +35,9 @@ SELECT slot, partitions FROM mk.slot WHERE state = 'creating' ORDER BY created_a
 -- name: slots_with_topics
 SELECT slot, partitions FROM mk.slot WHERE state IN ('free', 'bound', 'draining') ORDER BY created_at, slot
 
+-- name: slots_with_access
+SELECT slot FROM mk.slot WHERE state IN ('free', 'bound', 'draining') ORDER BY slot
+
 -- name: free_slot
 UPDATE mk.slot SET state = 'free' WHERE slot = $1 AND state = 'creating'
 
@@ -307,3 +310,90 @@ GROUP BY t.tenant_id, t.schema_name ORDER BY t.tenant_id
 
 -- name: record_tenant_migration
 INSERT INTO mk.tenant_migration (tenant_id, number, sha256) VALUES ($1, $2, $3)
+
+-- name: shape_of
+-- How the tables of these schemas are, a line for each fact: owner, columns, constraints, indexes, rights. Partitions are
+-- left out (another check looks at them), and what a schema or role is called stays as it is here.
+WITH relation AS (
+    SELECT n.nspname AS schema_name, c.oid, c.relname, c.relacl, c.relowner
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+)
+SELECT schema_name, format('%s is owned by %s', relname, relowner::regrole) AS fact FROM relation
+UNION ALL
+SELECT r.schema_name, format('%s.%s %s%s%s', r.relname, a.attname, format_type(a.atttypid, a.atttypmod),
+                             CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
+                             coalesce(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), ''))
+FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
+UNION ALL
+SELECT r.schema_name, format('%s %s', r.relname, pg_get_constraintdef(k.oid))
+FROM relation r JOIN pg_constraint k ON k.conrelid = r.oid WHERE k.contype IN ('p', 'u', 'c', 'f')
+UNION ALL
+SELECT r.schema_name, pg_get_indexdef(i.indexrelid) FROM relation r JOIN pg_index i ON i.indrelid = r.oid
+UNION ALL
+SELECT r.schema_name, format('%s may %s %s', g.grantee::regrole, g.privilege_type, r.relname)
+FROM relation r CROSS JOIN LATERAL aclexplode(r.relacl) g WHERE g.grantee <> r.relowner
+UNION ALL
+SELECT r.schema_name, format('%s may %s %s.%s', g.grantee::regrole, g.privilege_type, r.relname, a.attname)
+FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+CROSS JOIN LATERAL aclexplode(a.attacl) g WHERE g.grantee <> r.relowner
+UNION ALL
+SELECT n.nspname, format('%s may %s the schema', g.grantee::regrole, g.privilege_type)
+FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) g
+WHERE n.nspname = ANY ($1::text[]) AND g.grantee <> n.nspowner
+
+-- name: insert_grant
+INSERT INTO mk.reader_grant (grant_id, tenant_id, reader, public_key, given_to, directed_by, proof, granted_by, until)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+
+-- name: end_grant
+UPDATE mk.reader_grant SET ended_at = clock_timestamp(), ended_by = $2 WHERE grant_id = $1 AND ended_at IS NULL
+
+-- name: expire_grants
+UPDATE mk.reader_grant SET ended_at = clock_timestamp(), ended_by = 'time' WHERE ended_at IS NULL AND until <= $1
+
+-- name: grant_of
+SELECT grant_id, ended_at, applied_at >= coalesce(ended_at, since) AS applied FROM mk.reader_grant WHERE grant_id = $1
+
+-- name: list_grants
+SELECT g.grant_id, t.name AS tenant, g.tenant_id, g.reader, s.slot, g.given_to, g.directed_by, g.granted_by, g.since,
+    g.until, g.ended_at, g.ended_by, coalesce(g.applied_at >= coalesce(g.ended_at, g.since), false) AS applied,
+    (SELECT count(*) FROM mk.reader_grant_key k WHERE k.grant_id = g.grant_id) AS keys
+FROM mk.reader_grant g JOIN mk.tenant t USING (tenant_id) LEFT JOIN mk.slot s USING (tenant_id)
+WHERE $1::text IS NULL OR t.name = $1 OR t.tenant_id::text = $1
+ORDER BY g.since, g.grant_id
+
+-- name: grants_with_access
+SELECT g.reader, s.slot FROM mk.reader_grant g JOIN mk.slot s USING (tenant_id)
+WHERE g.ended_at IS NULL AND s.state IN ('bound', 'draining')
+
+-- name: unapplied_grants
+SELECT grant_id, ended_at IS NOT NULL AS ended FROM mk.reader_grant
+WHERE applied_at IS NULL OR applied_at < ended_at
+
+-- name: grant_applied
+-- Only if it is still what the servers were brought to.
+UPDATE mk.reader_grant SET applied_at = clock_timestamp() WHERE grant_id = $1 AND (ended_at IS NOT NULL) = $2
+
+-- name: grants_for_control
+SELECT grant_id, tenant_id, reader, public_key, since, until, ended_at IS NOT NULL AS ended FROM mk.reader_grant
+WHERE applied_at IS NOT NULL AND ($1::uuid[] IS NULL OR grant_id = ANY ($1)) ORDER BY since, grant_id
+
+-- name: grant_keys_due
+-- $1: now. $2: private halves of keys that ended before are gone. Every key that senders used while the grant was
+-- active, as soon as it is: the first one that is younger than the grant or the youngest that is not, and those after.
+SELECT g.grant_id, g.tenant_id, g.public_key AS reader_key, s.slot, k.key_id, k.active_from, k.seal_until
+FROM mk.reader_grant g
+JOIN mk.slot s USING (tenant_id)
+JOIN mk.transport_key k ON k.recipient = 'tenant/' || g.tenant_id
+WHERE g.ended_at IS NULL AND g.until > $1 AND k.published_at IS NOT NULL
+  AND k.active_from <= $1 AND k.seal_until > $2
+  AND NOT EXISTS (SELECT FROM mk.reader_grant_key d WHERE d.grant_id = g.grant_id AND d.key_id = k.key_id)
+  AND NOT EXISTS (
+    SELECT FROM mk.transport_key n
+    WHERE n.recipient = k.recipient AND n.active_from > k.active_from AND n.active_from <= g.since)
+ORDER BY k.active_from, g.grant_id
+
+-- name: grant_key_published
+INSERT INTO mk.reader_grant_key (grant_id, key_id) VALUES ($1, $2) ON CONFLICT DO NOTHING

@@ -11,9 +11,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from contracts.access import slot_permits
 from contracts.control import SlotRecord
 from contracts.topics import slot_topics
 from runtime.kafka.topics import TopicAdmin
+from store.custody.access import Access
 from store.custody.control import ControlPublisher
 from store.custody.database import SQL, translated
 
@@ -36,7 +38,11 @@ async def free_counts(connection: Connection) -> dict[int, tuple[int, int]]:
 
 
 async def ensure_slots(
-    connection: Connection, admin: TopicAdmin, publisher: ControlPublisher, headroom: Mapping[int, int]
+    connection: Connection,
+    admin: TopicAdmin,
+    publisher: ControlPublisher,
+    headroom: Mapping[int, int],
+    access: Access | None = None,
 ) -> int:
     """Bring the free slots to `headroom` (partitions to count) and finish those begun; how many became free."""
     counts = await free_counts(connection)
@@ -49,6 +55,9 @@ async def ensure_slots(
     if not begun:
         return 0
     await admin.ensure([spec for row in begun for spec in slot_topics(row["slot"], row["partitions"])])
+    if access is not None:
+        # Before anybody hears of the slot: whoever then looks for its topics may see them.
+        await access.allow(*(slot_permits(row["slot"]) for row in begun))
     with translated():
         await connection.executemany(SQL["free_slot"], [(row["slot"],) for row in begun])
     await publisher.publish(

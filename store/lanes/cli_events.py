@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,7 @@ from aiokafka.structs import ConsumerRecord
 
 from contracts import headers as h
 from contracts.control import ControlView
-from contracts.errors import BrokerUnavailable, KeyNotYetKnown, TransientError
+from contracts.errors import KeyNotYetKnown, TransientError, broker_error
 from contracts.events.registry import EVENT_TYPES
 from contracts.events.words import in_words, shown
 from contracts.topics import tenant_events_topic
@@ -79,13 +80,15 @@ async def _show(options: argparse.Namespace, settings: ReaderSettings) -> int:
         counter = None
         if options.open:
             view = ControlView(read_control_signers(settings.control_signers_file))
-            await stack.enter_async_context(ControlReader(settings.kafka, "mkc-events", view))
+            await stack.enter_async_context(
+                ControlReader(settings.kafka, "mkc-events", view, tls=settings.kafka_tls)
+            )
             opener = TenantOpener(SecretFolder(settings.secrets_dir), view, known_type)
             who = options.who or whoever()
             counter = await stack.enter_async_context(
                 recorded(connection, tenant, who, options.purpose, f"events of {topic}")
             )
-        reader = await stack.enter_async_context(_reader(settings.kafka))
+        reader = await stack.enter_async_context(_reader(settings.kafka, settings.kafka_tls))
         async for record in _records(reader, topic, partitions, options.limit, follow=options.follow):
             event = _described(record)
             if opener is not None and counter is not None:
@@ -103,13 +106,13 @@ async def _topic(connection: Connection, tenant: Tenant) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _reader(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    reader = make_consumer(bootstrap, "mkc-events", group=None)
+async def _reader(bootstrap: str, tls: ssl.SSLContext | None) -> AsyncIterator[AIOKafkaConsumer]:
+    reader = make_consumer(bootstrap, "mkc-events", group=None, tls=tls)
     try:
         await reader.start()
         yield reader
     except KafkaError as exc:
-        raise BrokerUnavailable("the tenant's topic cannot be read") from exc
+        raise broker_error(exc, "the tenant's topic cannot be read") from exc
     finally:
         await reader.stop()
 

@@ -81,7 +81,11 @@ def _parser() -> argparse.ArgumentParser:
 async def _read(settings: StoreSettings, signer: Signer) -> tuple[list[SetAside], int]:
     me = KnownSigner(signer.name, signer.public_raw, RIGHTS_BY_PROCESS["store"])
     return await read_all(
-        settings.kafka, topics.QUARANTINE_TENANT, {me.name: me}.get, Right.QUARANTINE_TENANT
+        settings.kafka,
+        topics.QUARANTINE_TENANT,
+        {me.name: me}.get,
+        Right.QUARANTINE_TENANT,
+        settings.kafka_tls,
     )
 
 
@@ -142,7 +146,7 @@ async def _show(options: argparse.Namespace, settings: StoreSettings, signer: Si
 
 async def _open(one: SetAside, settings: StoreSettings) -> dict[str, Any]:
     view = ControlView(read_control_signers(settings.control_signers_file))
-    async with ControlReader(settings.kafka, "mkc-quarantine", view):
+    async with ControlReader(settings.kafka, "mkc-quarantine", view, tls=settings.kafka_tls):
         slot = view.slots.get(topics.slot_of(one.topic) or "")
         tenant = slot.tenant if slot is not None else None
         opener = TenantOpener(SecretFolder(settings.secrets_dir), view, known_type)
@@ -171,7 +175,7 @@ async def _replay(options: argparse.Namespace, settings: StoreSettings, signer: 
     found, _ = await _read(settings, signer)
     by_identity = {one.identity: one for one in found}
     wanted = options.ids or [one.identity for one in _choose(found, options.reason, options.limit)]
-    producer = Producer(settings.kafka, "mkc-quarantine")
+    producer = Producer(settings.kafka, "mkc-quarantine", tls=settings.kafka_tls)
     await producer.start()
     failed = 0
     try:

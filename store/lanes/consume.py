@@ -6,6 +6,7 @@ Must never take Kafka's committed offset for a position: it is a copy for lag to
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -46,12 +47,13 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         rounds: Rounds,
         limits: Limits,
         buffer_bytes: int,
+        tls: ssl.SSLContext | None = None,
         on_unplaced: Callable[[], None] = lambda: None,
     ) -> None:
         self.lanes: dict[TopicPartition, Lane] = {}
         self.is_joined = False
         self.is_stopping = False
-        self._bootstrap, self._group = bootstrap, group
+        self._bootstrap, self._group, self._tls = bootstrap, group, tls
         self._view = view
         self._rounds = rounds
         self._limits = limits
@@ -207,11 +209,12 @@ class LaneConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             self._bootstrap,
             "mk-store",
             group=self._group,
+            tls=self._tls,
             assignors=[RoundRobinPartitionAssignor],
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
-        inquirer = make_consumer(self._bootstrap, "mk-store-offsets", group=None)
+        inquirer = make_consumer(self._bootstrap, "mk-store-offsets", group=None, tls=self._tls)
         try:
             await consumer.start()
             await inquirer.start()

@@ -61,7 +61,11 @@ event = opener.open(
 assert isinstance(event, reader.Event)
 assert event.is_typed
 assert HybridPrivateKey.from_bytes(half).public.key_id.hex() == keys["recipients"]["acme"]["key_id"]
-of_the_extra = {"contracts.reader.tenant", "contracts.block"} if "aiokafka" in sys.argv[2:] else set()
+of_the_extra = (
+    {"contracts.reader.tenant", "contracts.reader.grants", "contracts.block"}
+    if "aiokafka" in sys.argv[2:]
+    else set()
+)
 for module in pkgutil.walk_packages(contracts.__path__, "contracts."):
     if module.name not in of_the_extra:
         importlib.import_module(module.name)

@@ -17,6 +17,7 @@ from referencing.jsonschema import DRAFT202012
 from contracts import topics
 from contracts.control import (
     ControlRecord,
+    GrantRecord,
     IdKind,
     SignerRecord,
     SlotRecord,
@@ -29,6 +30,7 @@ from contracts.generate.asyncapi import channel_id
 from contracts.generate.files import ASYNCAPI
 from contracts.generate.history import ROOT, schemas_here
 from contracts.generate.records import RECORDS
+from contracts.grants import ForGrant, wrap_for_grant
 from contracts.headers import MK_COUNT, MK_SIZE
 from contracts.hybrid import HybridPrivateKey
 from contracts.ledger import ExpiredLine, RawLine, TenantCounts
@@ -148,12 +150,30 @@ def test_control_records_are_as_documented() -> None:
         "control.slot": SlotRecord(slot="s", partitions=1, state="bound", tenant=TENANT),
         "control.tenant": tenant(),
         "control.account": MESSENGER,
+        "control.grant": GrantRecord(
+            grant=UUID(int=9),
+            tenant=TENANT,
+            reader="reader-crm",
+            state="active",
+            since=at,
+            until=at,
+            public_key=b64encode(public),
+        ),
     }
     assert {type(record) for record in records.values()} == set(get_args(ControlRecord))
     for name, record in records.items():
         _, value, headers = encode(record, custodian)
         assert _fits(name, value), name
         assert _problems(name, headers) == []
+
+
+def test_a_grants_key_is_as_documented() -> None:
+    custodian, public = Signer.from_bytes("custodian", b"c" * 32), HybridPrivateKey.generate().public
+    at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+    target = ForGrant(UUID(int=9), TENANT, "mk.t.s.keys.v1", public)
+    _, value, headers = wrap_for_grant(HybridPrivateKey.generate(), target, at, at, custodian)
+    assert _fits("grant.key", value)
+    assert _problems("grant.key", headers) == []
 
 
 def test_ledger_lines_and_erasure_requests_are_as_documented() -> None:

@@ -127,7 +127,7 @@ def test_every_topic_is_a_channel_with_its_configuration() -> None:
 def test_a_topic_on_which_nothing_is_written_yet_says_so_instead_of_describing_a_message() -> None:
     empty = {channel["address"] for channel in DOCUMENT["channels"].values() if not channel["messages"]}
     assert empty == {spec.name for spec in topic_specs()} - described_topics()
-    assert empty == {topics.ERASURE_FENCES, topics.ERASURE_OUTCOMES, topics.tenant_keys_topic("{slot}")}
+    assert empty == {topics.ERASURE_FENCES, topics.ERASURE_OUTCOMES}
     for channel in DOCUMENT["channels"].values():
         assert (EMPTY in channel["description"]) is (channel["address"] in empty)
 

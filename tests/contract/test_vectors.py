@@ -11,6 +11,7 @@ import pytest
 from contracts import block, control, ids, pseudonyms
 from contracts.errors import ContractViolation, PermanentError, ServiceError, TamperedRecord
 from contracts.events.registry import EVENT_TYPES
+from contracts.grants import GrantedKey, open_grant_key
 from contracts.headers import sealed_digest, verify_q_facts
 from contracts.hybrid import HybridPrivateKey
 from contracts.reader import (
@@ -262,3 +263,23 @@ def test_a_control_record_verifies(case: Json) -> None:
 def test_a_wrong_control_record_is_refused(case: Json) -> None:
     with pytest.raises((TamperedRecord, ContractViolation)):
         _control(case)
+
+
+def _grant_key(case: Json) -> GrantedKey:
+    reader = HybridPrivateKey.from_bytes(
+        bytes.fromhex(KEYS["recipients"][load("grant.json")["reader"]]["private"])
+    )
+    headers = [("by", case["by"].encode()), ("sig", bytes.fromhex(case["sig"]))]
+    value = case["value"].encode()
+    return open_grant_key(case["topic"], bytes.fromhex(case["key"]), value, headers, reader, SIGNERS.get)
+
+
+@pytest.mark.parametrize("case", each("grant.json", "good"))
+def test_a_grants_key_opens(case: Json) -> None:
+    assert _grant_key(case).private.raw.hex() == case["private"]
+
+
+@pytest.mark.parametrize("case", each("grant.json", "refused"))
+def test_a_wrong_grants_key_is_refused(case: Json) -> None:
+    with pytest.raises(TamperedRecord):
+        _grant_key(case)

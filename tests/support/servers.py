@@ -1,6 +1,7 @@
 """The one Kafka and one Postgres of a test run: joined if `tests.budget` started them, else started for this session."""
 
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -12,15 +13,18 @@ from deploy.local.stack import LocalStack
 
 ROOT_VARIABLE = "MKC_TEST_ROOT"
 PORT_VARIABLE = "MKC_TEST_PORT_BASE"
-FIRST_PORT_BASE = 26_090
-_PORT_STEP = 40
+FIRST_PORT_BASE = 20_090
+_PORT_STEP = 400
+"""Bases of one residue: the ports of no two of them meet, nor those of the bases that `test_local_stack` takes."""
 
 
 def free_port_base() -> int:
-    """A base none of whose ports is in use: two runs on one machine do not meet."""
-    for base in range(FIRST_PORT_BASE, 32_000, _PORT_STEP):
+    """A base none of whose ports is in use, at random: two runs that start at the same moment do not meet."""
+    bases = list(range(FIRST_PORT_BASE, 32_000, _PORT_STEP))
+    random.shuffle(bases)
+    for base in bases:
         try:
-            for offset in (2, 3, 342, *range(-1010, -1000)):
+            for offset in (2, 3, 4, 342, *range(-1010, -1000)):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", base + offset))

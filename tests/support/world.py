@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class World:
         number = f"{os.getpid()}-{next(_numbers)}"
         root = stack.root / f"world-{number}"
         root.mkdir(mode=0o755)
-        delete_topics(stack.endpoints.kafka)
+        delete_topics(stack.endpoints.kafka, stack.endpoints.kafka_tls())
         service = Service(
             root,
             stack.endpoints,
@@ -336,11 +337,15 @@ class World:
         in_own_loop(drop())
 
 
-def delete_topics(bootstrap: str) -> None:
+def delete_topics(bootstrap: str, tls: ssl.SSLContext | None = None) -> None:
     """Delete every topic of ours and wait until the names are free."""
 
     async def delete() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap,
+            security_protocol="SSL" if tls else "PLAINTEXT",
+            ssl_context=tls,
+        )
         await admin.start()
         try:
             async with asyncio.timeout(20):

@@ -4,6 +4,7 @@ Opens nothing: it holds no key. What it shows of a row is ciphertext; reading it
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,10 +81,15 @@ class Tracer:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, kafka: str, dsn: str, schemas: dict[str, str], slots: list[str]
+        cls,
+        kafka: str,
+        dsn: str,
+        schemas: dict[str, str],
+        slots: list[str],
+        tls: ssl.SSLContext | None = None,
     ) -> "AsyncIterator[Tracer]":
         """`schemas`: tenant id to schema name; `slots`: the tenants' slots."""
-        reader = consumer(kafka, "demo-trace", group=None)
+        reader = consumer(kafka, "demo-trace", group=None, tls=tls)
         await reader.start()
         connection = await asyncpg.connect(dsn)
         try:

@@ -29,6 +29,7 @@ from store.custody.control import Announced, ControlPublisher
 from store.custody.database import SQL, connected
 from store.custody.duties import Duties, Tools
 from store.custody.epochs.rotation import Plan
+from store.custody.grants import GrantKeySender
 from store.custody.keys import ensure_root_epoch
 from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
@@ -108,6 +109,9 @@ class Cell:
             connection = await stack.enter_async_context(self.connection())
             tools = Tools(
                 kafka=self.kafka,
+                tls=None,
+                access=None,
+                grant_keys=GrantKeySender(producer, signer),
                 admin=admin,
                 publisher=ControlPublisher(producer, signer),
                 announced=announced,

@@ -9,6 +9,7 @@ import pytest
 from contracts.errors import SchemaIncompatible
 from deploy.local.database import prepare_database
 from deploy.local.stack import LocalStack
+from store.custody.shape import RIGHTS, cell_differences, cell_rights, tenant_differences
 from store.migrate import Migration, check, known, migrate
 from tests.integration.custody.conftest import Cell
 
@@ -76,3 +77,38 @@ async def test_no_login_can_store_a_large_object_outside_every_schema(cell: Cell
             for call in ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')"):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.fetchval(f"SELECT {call}")
+
+
+async def test_the_rights_on_the_cells_tables_are_those_that_are_written_down(cell: Cell) -> None:
+    async with cell.connection() as connection:
+        assert sorted(await cell_rights(connection)) == sorted(RIGHTS.read_text().splitlines())
+        assert await cell_differences(connection) == []
+        async with connection.transaction():
+            await connection.execute("SET LOCAL ROLE mk_owner")
+            await connection.execute("GRANT SELECT ON mk.account TO mk_store")
+        assert [str(one) for one in await cell_differences(connection)] == [
+            "mk has, undeclared: mk_store may SELECT account"
+        ]
+
+
+async def test_a_tenants_changed_column_index_or_right_is_named(cell: Cell) -> None:
+    async with cell.custodian() as custodian:
+        await custodian.prepare()
+        tenants = [await custodian.add_tenant() for _ in range(2)]
+        schemas = [await custodian.schema(tenant) for tenant in tenants]
+        connection = custodian.connection
+        assert await tenant_differences(connection, schemas) == []
+        async with connection.transaction():
+            await connection.execute("SET LOCAL ROLE mk_owner")
+            await connection.execute(f"ALTER TABLE {schemas[0]}.lane ADD COLUMN extra integer")
+            await connection.execute(f"DROP INDEX {schemas[0]}.message_ref")
+            await connection.execute(f"GRANT DELETE ON {schemas[1]}.message TO {schemas[1]}_read")
+        assert [str(one) for one in await tenant_differences(connection, sorted(schemas))] == sorted(
+            (
+                f"{schemas[0]} lacks: CREATE INDEX message_ref ON ONLY {{schema}}.message USING btree (message_ref)"
+                " WHERE (message_ref IS NOT NULL)",
+                f"{schemas[0]} has, undeclared: lane.extra integer",
+                f"{schemas[1]} has, undeclared: {{schema}}_read may DELETE message",
+            ),
+            key=lambda text: (text.split()[0], "lacks" not in text, text),
+        )

@@ -66,7 +66,9 @@ async def test_what_was_written_before_the_start_is_in_the_view_when_start_retur
         assert control_reader.view.slot_of(record.slot) == record
 
 
-async def test_catch_up_returns_with_everything_acknowledged_before_the_call(stack: LocalStack, writer: Writer) -> None:
+async def test_catch_up_returns_with_everything_acknowledged_before_the_call(
+    stack: LocalStack, writer: Writer
+) -> None:
     async with reader(stack) as control_reader:
         for _ in range(3):
             record = slot()

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 from contracts import raw_keys, topics
-from contracts.block import unpack
+from contracts.block import raw_partition, unpack
 from contracts.errors import BrokerUnavailable, FatalError
 from contracts.headers import MK_COUNT, MK_SIZE, index
 from contracts.hybrid import HybridPrivateKey
@@ -20,7 +20,7 @@ from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from ingest.block import Cause, QueueLimits
 from ingest.counts import Counts
-from ingest.publish import IN_FLIGHT, BlockPublisher, NotPromised
+from ingest.publish import IN_FLIGHT, LARGE_IN_FLIGHT, BlockPublisher, NotPromised
 from ingest.signature import AppSecret, Verified, verify
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
@@ -113,6 +113,14 @@ class Bench:
                 ack.exception()
         await asyncio.gather(self.task, return_exceptions=True)
         await settled()
+
+    async def sent(self, count: int) -> None:
+        """Until so many records were handed over."""
+        for _ in range(500):
+            if len(self.sender.sent) >= count:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("too few records were sent")
 
     def bodies(self, number: int) -> list[bytes]:
         value, headers, _ = self.sender.sent[number]
@@ -323,6 +331,27 @@ async def test_a_large_body_leaves_in_a_block_of_its_own() -> None:
         assert await small is None
         assert await big is None
         assert sorted((bench.bodies(0), bench.bodies(1)), key=len) == [[b"s"], [large]]
+
+
+async def test_of_large_blocks_only_a_few_are_on_their_way_at_once_and_small_ones_pass_them() -> None:
+    async with Bench(QueueLimits(), partitions=8) as bench:
+        for number in range(8):  # without an account in it, the body decides the partition
+            bench.publisher.offer("app", verified(bytes((number,)) * 600_000))
+        await bench.sent(LARGE_IN_FLIGHT)
+        await asyncio.sleep(0.1)
+        assert len(bench.sender.sent) == LARGE_IN_FLIGHT
+        assert bench.publisher.large_blocks > LARGE_IN_FLIGHT
+        small = next(
+            body
+            for body in (b"small %d" % number for number in range(100))
+            if raw_partition("app", body, 8)
+            not in {raw_partition("app", bytes((n,)) * 600_000, 8) for n in range(8)}
+        )
+        bench.publisher.offer("app", verified(small))
+        await settled()
+        assert bench.bodies(LARGE_IN_FLIGHT) == [small]
+        bench.sender.acks[0].set_result(taken())
+        await bench.sent(LARGE_IN_FLIGHT + 2)
 
 
 async def test_draining_waits_for_what_is_in_flight() -> None:

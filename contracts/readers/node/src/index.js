@@ -2,7 +2,9 @@
 
 export { KnownErasures } from './erasures.js';
 export { ReadError } from './errors.js';
+export { openGrantKey } from './grants.js';
 export { headerPairs } from './headers.js';
+export { PrivateHalf } from './hpke.js';
 export { Keyring, keyFolder } from './keys.js';
 export { EventOpener } from './open.js';
 export { pinned } from './signers.js';

@@ -9,6 +9,7 @@ const RIGHTS = {
   router: ['seal.tenant'],
   erasure: ['seal.tenant', 'announce.erasure'],
   store: ['quarantine.tenant'],
+  custodian: ['sign.grant_keys'],
 };
 
 /** A public signing key of 32 bytes and what it may say. */

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { decompress } from 'fzstd';
 import { addedFactsMessage, sealedDigest } from '../src/headers.js';
 import { PrivateHalf } from '../src/hpke.js';
-import { EventOpener, Keyring, ReadError } from '../src/index.js';
+import { EventOpener, Keyring, ReadError, openGrantKey } from '../src/index.js';
 import { KnownSigner } from '../src/signers.js';
 import { decodeStatement } from '../src/statement.js';
 
@@ -156,4 +156,26 @@ test('pseudonyms, event ids, blocks and control records follow their description
     assert.ok(verify(null, of(one), signer, hex(one.sig)));
   }
   assert.equal(createHash('sha256').update(hex(keys.recipients.acme.public)).digest('hex').slice(0, 8), keys.recipients.acme.key_id);
+});
+
+test("a grant's keys open for their reader, and nowhere else", () => {
+  const vectors = load('grant');
+  const reader = new PrivateHalf(hex(keys.recipients[vectors.reader].private));
+  const open = (one) =>
+    openGrantKey({
+      topic: one.topic,
+      key: hex(one.key),
+      value: Buffer.from(one.value),
+      headers: [['by', Buffer.from(one.by)], ['sig', hex(one.sig)]],
+      reader,
+      signers: (name) => signers.get(name),
+    });
+  for (const one of vectors.good) {
+    const opened = open(one);
+    assert.equal(opened.raw.toString('hex'), one.private);
+    assert.equal(opened.tenant, one.tenant);
+  }
+  for (const one of vectors.refused) {
+    assert.throws(() => open(one), (thrown) => thrown instanceof ReadError && thrown.code === 'tampered', one.because);
+  }
 });

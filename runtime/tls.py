@@ -1,0 +1,74 @@
+"""TLS to Kafka with this process's own certificate; files that change are taken up without a restart.
+
+Each new connection is made with what the files hold then; connections that are open stay as they are. Must never fall
+back to a connection without TLS or to a server whose name is not on its certificate.
+"""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from contracts.errors import InvalidSettings
+
+_OPEN_TO_OTHERS: Final = 0o077
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: who is believed, who we are, and with which key (0600, not encrypted)."""
+
+    ca: Path
+    certificate: Path
+    key: Path = field(repr=False)
+
+    def stamp(self) -> _Stamp:
+        """Changes whenever a file is replaced. Raises OSError."""
+        found = (path.stat() for path in (self.ca, self.certificate, self.key))
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
+    def load(self) -> ssl.SSLContext:
+        """Raises OSError (ssl.SSLError is one) if a file cannot be used."""
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+class WatchedContext(ssl.SSLContext):
+    """Hands each new connection the context of the files as they are then.
+
+    Files that cannot be used (half of them replaced, for instance) leave the context before them in place.
+    """
+
+    _files: TlsFiles
+    _stamp: _Stamp
+    _current: ssl.SSLContext
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        """What asyncio and uvloop call once for each connection."""
+        try:
+            stamp = self._files.stamp()
+            if stamp != self._stamp:
+                self._current, self._stamp = self._files.load(), stamp
+        except OSError:
+            pass  # asked again by the next connection
+        return self._current.wrap_bio(*arguments, **named)
+
+
+def client_context(files: TlsFiles, setting: str) -> ssl.SSLContext:
+    """A context for every client of this process. Raises InvalidSettings, naming `setting`, if a file cannot be used."""
+    try:
+        stamp, current = files.stamp(), files.load()
+        is_open = stat.S_IMODE(files.key.stat().st_mode) & _OPEN_TO_OTHERS
+    except OSError as exc:
+        raise InvalidSettings(f"{setting}: a file is missing, or not a certificate with its key") from exc
+    if is_open:
+        raise InvalidSettings(f"{setting}: the key's file is readable by others (make it 0600)")
+    context = WatchedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context._files, context._stamp, context._current = files, stamp, current
+    return context
