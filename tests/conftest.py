@@ -1,12 +1,14 @@
 """Fixtures and the rule that infrastructure is granted by marker only."""
 
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.local.stack import LocalStack
+from tests.support.plant import Plant
 from tests.support.servers import test_stack
 from tests.support.world import World
 
@@ -56,4 +58,12 @@ def world(servers: tuple[LocalStack, int]) -> Iterator[World]:
     """A fresh service for the module; its processes start when the test says so."""
     stack, port_base = servers
     with World.on(stack, port_base) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def plant(stack: LocalStack) -> AsyncIterator[Plant]:
+    """Fresh topics; no router runs yet."""
+    async with Plant.on(stack, stack.root / f"plant-{time.monotonic_ns()}") as fresh:
+        await fresh.say_signers()
         yield fresh

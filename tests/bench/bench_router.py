@@ -17,7 +17,7 @@ from typing import Any
 from contracts.control import IdKind
 from deploy.local.stack import LocalStack
 from tests.bench.mix import deliveries
-from tests.integration.router.plant import Plant
+from tests.support.plant import Plant
 
 
 async def measure(plant: Plant, options: argparse.Namespace) -> None:

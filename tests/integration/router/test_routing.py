@@ -17,8 +17,8 @@ from router.raw_keys import days_wanted
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.kafka.topics import TopicAdmin, TopicSettings
-from tests.integration.router.plant import Plant, known
 from tests.support import bodies
+from tests.support.plant import Plant, known
 
 pytestmark = pytest.mark.kafka
 

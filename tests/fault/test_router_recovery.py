@@ -10,8 +10,8 @@ from aiokafka.structs import TopicPartition
 
 from contracts.control import IdKind
 from contracts.topics import LEDGER, QUARANTINE_RAW, RAW
-from tests.integration.router.plant import Plant, free_port
 from tests.support import bodies
+from tests.support.plant import Plant, free_port
 
 pytestmark = pytest.mark.kafka
 
