@@ -19,8 +19,8 @@ from contracts.errors import KeyNotYetKnown
 from deploy.local.postgres_binaries import binaries, server_user
 from deploy.local.stack import LocalStack
 from store.custody.epochs.recover import Recovered, newest_export, recover
-from tests.integration.keys.cell import KeyCell
 from tests.integration.store.cell import Cell, event
+from tests.security.keys.cell import KeyCell
 from tests.support.servers import free_port_base
 from tests.support.world import Tenant, World
 

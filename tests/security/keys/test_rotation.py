@@ -16,8 +16,8 @@ from store.custody.epochs.rotation import Rotation
 from store.keys.cells import kek_aad, pseudonym_key_aad, unwrap_key
 from store.lanes.queries import lock_number
 from store.lanes.transaction import store_batches
-from tests.integration.keys.cell import KeyCell, Killed, schema_of
 from tests.integration.store.cell import alias, event
+from tests.security.keys.cell import KeyCell, Killed, schema_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.local.processes import Ports, Service
 from deploy.local.stack import LocalStack
-from tests.integration.keys.cell import KeyCell
 from tests.integration.store.cell import Cell
+from tests.security.keys.cell import KeyCell
 from tests.support.world import Tenant, World
 
 _numbers = itertools.count(1)

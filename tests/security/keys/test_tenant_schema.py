@@ -11,7 +11,7 @@ from store.custody.database import with_names
 from store.custody.provision import TENANT_SQL
 from store.custody.tenant_schema import migrate_tenants, tenant_migrations
 from store.migrate import Migration
-from tests.integration.keys.cell import KeyCell
+from tests.security.keys.cell import KeyCell
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 

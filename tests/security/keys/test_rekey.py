@@ -10,8 +10,8 @@ from store.custody.epochs import rekey
 from store.custody.epochs.flip import epochs_of
 from store.custody.epochs.rewrap import open_kek
 from store.keys.cells import CellBinding, decrypt_cell, open_dek
-from tests.integration.keys.cell import KeyCell, Killed, schema_of
 from tests.integration.store.cell import alias, event
+from tests.security.keys.cell import KeyCell, Killed, schema_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 

@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from deploy.local.stack import LocalStack
-from tests.integration.keys.cell import KeyCell
 from tests.integration.store.cell import Cell, event
+from tests.security.keys.cell import KeyCell
 from tests.support.world import World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]

@@ -9,9 +9,9 @@ import pytest
 from contracts.errors import KeyNotYetKnown, TamperedRecord
 from store.custody.epochs.export import export_keys
 from store.custody.epochs.recover import newest_export, recover
-from tests.integration.keys.cell import KeyCell
-from tests.integration.keys.conftest import Prepared, copy_of
 from tests.integration.store.cell import event
+from tests.security.keys.cell import KeyCell
+from tests.security.keys.conftest import Prepared, copy_of
 from tests.support.world import World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
