@@ -117,10 +117,16 @@ async def migrate(dsn: str, migrations: tuple[Migration, ...] | None = None) -> 
                     migration.name,
                     migration.sha256,
                 )
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as exc:
-        raise DatabaseUnavailable("Postgres went away during a migration") from exc
     except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as exc:
         raise DatabaseUnavailable("a migration did not get its locks in time") from exc
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.InterfaceError,
+        asyncpg.OperatorInterventionError,
+        OSError,
+        TimeoutError,
+    ) as exc:
+        raise DatabaseUnavailable("Postgres went away during a migration") from exc
     except asyncpg.PostgresError as exc:
         raise SchemaIncompatible("a migration could not be applied") from exc
     finally:

@@ -69,7 +69,7 @@ def translated() -> Iterator[None]:
 @asynccontextmanager
 async def connected(dsn: str, name: str) -> AsyncIterator[Connection]:
     """A connection with time-outs; `name` is shown by Postgres. Raises DatabaseUnavailable."""
-    with translated():
+    try:
         connection = await asyncpg.connect(
             dsn,
             timeout=5,
@@ -80,6 +80,9 @@ async def connected(dsn: str, name: str) -> AsyncIterator[Connection]:
                 "idle_in_transaction_session_timeout": "60000",
             },
         )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        # Also a database that is not there: it may be just being put back from a backup.
+        raise DatabaseUnavailable("Postgres lets nobody in") from exc
     try:
         yield connection
     finally:

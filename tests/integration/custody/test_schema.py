@@ -6,9 +6,10 @@ import hashlib
 import asyncpg
 import pytest
 
-from contracts.errors import SchemaIncompatible
+from contracts.errors import DatabaseUnavailable, SchemaIncompatible
 from deploy.local.database import prepare_database
 from deploy.local.stack import LocalStack
+from store.custody.database import connected
 from store.custody.shape import RIGHTS, cell_differences, cell_rights, tenant_differences
 from store.migrate import Migration, check, known, migrate
 from tests.integration.custody.conftest import Cell
@@ -112,3 +113,12 @@ async def test_a_tenants_changed_column_index_or_right_is_named(cell: Cell) -> N
             ),
             key=lambda text: (text.split()[0], "lacks" not in text, text),
         )
+
+
+async def test_a_database_that_is_not_there_is_waited_for_and_not_the_custodians_end(cell: Cell) -> None:
+    absent = cell.logins["mk_custodian"] + "_absent"
+    with pytest.raises(DatabaseUnavailable):
+        async with connected(absent, "test"):
+            pass
+    with pytest.raises(DatabaseUnavailable):
+        await migrate(absent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +77,13 @@ async def node_reads(world: World, tenant: Tenant, count: int) -> list[dict[str,
 
 
 async def test_python_and_node_read_the_same_of_what_the_router_published(
-    world: World, tenant: Tenant
+    world: World, tenant: Tenant, node_reader: Path
 ) -> None:
     count = len(TEXTS) + 1
     events = await python_reads(world, tenant, count)
     said = {event.data_as(MessageReceived).message.text for event in events}
     assert said == {*TEXTS, "pelo WhatsApp"}
     assert all(event.is_typed and event.persons for event in events)
-    if shutil.which("node") is None or not (NODE_READER / "node_modules").is_dir():
-        pytest.skip("the Node reader is not installed here: make readers")
     theirs = {one["id"]: one for one in await node_reads(world, tenant, count)}
     for event in events:
         one = theirs.pop(str(event.id))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,7 @@ from deploy.local.stack import LocalStack
 from tests.integration.reader.tenant_topic import MARIA, TenantTopic
 
 NODE_READER = Path(__file__).parents[3] / "contracts" / "readers" / "node"
-pytestmark = [
-    pytest.mark.kafka,
-    pytest.mark.skipif(shutil.which("npm") is None, reason="there is no Node here"),
-]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _installed() -> None:
-    """The packages of its lock file, fetched once; without a network and without them there is nothing to test."""
-    if (NODE_READER / "node_modules").is_dir():
-        return
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-    if subprocess.run(command, cwd=NODE_READER, check=False, timeout=120).returncode != 0:
-        pytest.skip("the packages of the Node reader could not be fetched")
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("node_reader")]
 
 
 def test_it_reads_the_published_vectors() -> None:
