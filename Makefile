@@ -103,6 +103,10 @@ test-matrix: install ## Integration tests on each supported pair of Kafka and Po
 bench: install ## Measure against the bars
 	$(PY) -m tests.bench
 
+.PHONY: drill-keys
+drill-keys: install ## Lose a database one minute after a rotation of keys and recover it (WAIT_S=60)
+	@exec $(PY) -m tests.drills.drill_keys --wait-s $(or $(WAIT_S),60)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Re-make requirements.lock and the checksums of Kafka's jars; read the diff
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --group dev --group local \

@@ -240,6 +240,13 @@ STORE_EXPIRED_UNREAD: Final = MetricSpec(
     "Offsets that retention removed before they were read: page.",
 )
 
+STORE_PROVIDER_UP: Final = MetricSpec(
+    "mk_store_key_provider_up",
+    "gauge",
+    "store",
+    "1 while the key provider answers. What is open goes on without it.",
+)
+
 # custodian
 CUSTODIAN_SLOTS_FREE: Final = MetricSpec(
     "mk_custodian_slots_free", "gauge", "custodian", "Free slots ready for new tenants."
@@ -281,7 +288,53 @@ CUSTODIAN_ERRORS: Final = MetricSpec(
     "counter",
     "custodian",
     "Passes of a duty that failed and will be repeated.",
-    {"duty": ("slots", "provision", "keys", "partitions", "control", "ledger", "grants")},
+    {
+        "duty": (
+            "slots",
+            "provision",
+            "keys",
+            "partitions",
+            "control",
+            "ledger",
+            "schemas",
+            "epochs",
+            "exports",
+            "grants",
+        )
+    },
+)
+CUSTODIAN_EPOCH_AGE: Final = MetricSpec(
+    "mk_custodian_root_epoch_age_seconds",
+    "gauge",
+    "custodian",
+    "Age of the current root epoch: page above 7.5 days, erased keys would outlive their promise.",
+)
+CUSTODIAN_EPOCHS_RETIRING: Final = MetricSpec(
+    "mk_custodian_root_epochs_retiring",
+    "gauge",
+    "custodian",
+    "Old root epochs that are not destroyed yet: page when above 0 for 12 hours.",
+)
+CUSTODIAN_REWRAP_TENANTS: Final = MetricSpec(
+    "mk_custodian_rewrap_tenants_left", "gauge", "custodian", "Tenants that a rotation has still to move."
+)
+CUSTODIAN_REWRAPPED: Final = MetricSpec(
+    "mk_custodian_rewrapped_keys_total", "counter", "custodian", "Keys of persons wrapped under a new epoch."
+)
+CUSTODIAN_UNOPENED: Final = MetricSpec(
+    "mk_custodian_unopened_key_tenants",
+    "gauge",
+    "custodian",
+    "Tenants with a wrapped key that does not open: page above 0.",
+)
+CUSTODIAN_EXPORT_AGE: Final = MetricSpec(
+    "mk_custodian_key_export_age_seconds",
+    "gauge",
+    "custodian",
+    "Age of the newest verified export of the key tables: page above 2 hours; -1 while there is none.",
+)
+CUSTODIAN_PROVIDER_UP: Final = MetricSpec(
+    "mk_custodian_key_provider_up", "gauge", "custodian", "1 while the key provider answers."
 )
 
 METRICS: Final[tuple[MetricSpec, ...]] = tuple(

@@ -35,7 +35,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -63,7 +63,7 @@ class SecretFolder:
                 os.fsync(file.fileno())
             try:
                 os.link(temporary, target)
-                _sync_folder(self._folder)
+                sync_folder(self._folder)
             except FileExistsError:
                 pass
         finally:
@@ -88,7 +88,7 @@ class SecretFolder:
         except FileNotFoundError:
             return
         path.unlink(missing_ok=True)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
 
     def names(self, prefix: str = "") -> list[str]:
         """Names of the secrets that begin with `prefix`, sorted."""
@@ -104,7 +104,8 @@ class SecretFolder:
         return self._folder / name
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """A rename in it survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"
     ),
     "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
+    "keys": Command(
+        "store.custody.cli_keys", "epochs and exports of storage keys: show, rotate, export, recover"
+    ),
     "ledger": Command("store.custody.cli_ledger", "balance what came in against what became of it"),
     "quarantine": Command(
         "router.cli_quarantine",

@@ -12,7 +12,7 @@ from typing import Final
 
 from contracts.control import ControlView
 from contracts.errors import InvalidSettings, TransientError
-from contracts.metrics import STORE_LANES, STORE_OLDEST
+from contracts.metrics import STORE_LANES, STORE_OLDEST, STORE_PROVIDER_UP
 from contracts.signing import Signer
 from runtime import logging
 from runtime.clock import SystemClock
@@ -23,7 +23,8 @@ from runtime.kafka.control import ControlReader
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
-from store.keys.provider import LocalKeyring
+from store.keys.settings import provider_from
+from store.keys.watch import watch_provider
 from store.lanes.consents import Consents
 from store.lanes.consume import LaneConsumer
 from store.lanes.event_types import known_type
@@ -83,7 +84,10 @@ async def serve(supervisor: Supervisor) -> None:
     control = ControlReader(settings.kafka, "mk-store-control", view, metrics, tls)
     producer = Producer(settings.kafka, "mk-store", tls=tls)
     opener = TenantOpener(secrets, view, known_type)
-    persister = Persister(TenantKeks(LocalKeyring(secrets)))
+    provider = provider_from(settings, settings.secrets_dir)
+    keks = TenantKeks(provider)
+    persister = Persister(keks)
+    provider_up = True
     quarantine = Quarantine(producer, signer, metrics, clock)
     rounds = Rounds(clock)
     limits = Limits(settings.lane_records, settings.lane_bytes, settings.batch_rows, settings.batch_bytes)
@@ -121,10 +125,21 @@ async def serve(supervisor: Supervisor) -> None:
         settings.health_host,
         settings.health_port,
         metrics,
-        lambda: {"control": control_read, "kafka": lanes.is_ready, "database": available.database},
+        lambda: {
+            "control": control_read,
+            "kafka": lanes.is_ready,
+            "database": available.database,
+            "keys": provider_up,
+        },
     )
     health.before_scrape.append(gauges)
     control_read = False
+
+    def provider_changed(is_up: bool) -> None:
+        nonlocal provider_up
+        provider_up = is_up
+        metrics.gauge(STORE_PROVIDER_UP).set(is_up)
+
     async with health:
         try:
             await _until(check_schema, "database.away", supervisor)
@@ -153,7 +168,8 @@ async def serve(supervisor: Supervisor) -> None:
                 for number in range(settings.workers)
             ]
             supervisor.start("placing", placing.run(lanes.lanes))
-            supervisor.start("forget", _forget_keys(opener))
+            supervisor.start("forget", _forget_keys(opener, keks))
+            supervisor.start("key provider", watch_provider(provider, provider_changed))
             reading = supervisor.start("lanes", lanes.run())
             # What stands now stays: the collector need not walk it again for every few thousand records.
             gc.collect()
@@ -170,6 +186,7 @@ async def serve(supervisor: Supervisor) -> None:
         finally:
             await producer.stop()
             await control.stop()
+            await provider.close()
 
 
 async def _drain(lanes: LaneConsumer, drain_s: float) -> None:
@@ -183,10 +200,11 @@ async def _drain(lanes: LaneConsumer, drain_s: float) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _forget_keys(opener: TenantOpener) -> None:
+async def _forget_keys(opener: TenantOpener, keks: TenantKeks) -> None:
     while True:
         await asyncio.sleep(_FORGET_KEYS_EVERY_S)
         opener.forget()
+        keks.forget_unused(_FORGET_KEYS_EVERY_S)
 
 
 if __name__ == "__main__":

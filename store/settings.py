@@ -11,10 +11,10 @@ from pydantic_settings import SettingsConfigDict
 from contracts.control import pinned_signers
 from contracts.errors import InvalidSettings
 from contracts.signing import KnownSigner
-from runtime.settings import ProcessSettings
+from store.keys.settings import KeySettings
 
 
-class StoreSettings(ProcessSettings):
+class StoreSettings(KeySettings):
     """The store process: tenants' topics in, encrypted rows out."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_STORE_")
@@ -58,7 +58,7 @@ class StoreSettings(ProcessSettings):
         return {**super().summary(), "name": self.database_cell, "count": self.workers}
 
 
-class ReaderSettings(ProcessSettings):
+class ReaderSettings(KeySettings):
     """`mkc messages` and `mkc events`: reads of personal data, each one logged."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_READER_")

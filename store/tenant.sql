@@ -1,5 +1,6 @@
 -- One tenant's schema. {schema} is replaced by the custodian with a name it made itself; nothing else is interpolated.
 -- Owned by mk_owner. Roles {schema} (store), {schema}_erase, {schema}_read own nothing and cannot log in.
+-- The sum of store/tenant_migrations/, which a test holds it against: change both.
 -- Holds ciphertext, pseudonyms and bookkeeping; never a plain identifier of a person.
 
 CREATE SCHEMA {schema} AUTHORIZATION mk_owner;
@@ -34,10 +35,17 @@ CREATE TABLE {schema}.subject (
     executed_at         timestamptz,
     blocked             boolean NOT NULL DEFAULT false,
     created_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- Of a subject under rekey: the generation and the epoch of the old DEK, whose wrap is `rekey_from`.
+    rekey_from_gen      smallint,
+    rekey_from_epoch    integer,
     CHECK (wrapped_dek IS NULL OR generation > erased_through_gen),
-    CHECK ((wrapped_dek IS NULL) = (dek_epoch IS NULL))
+    CHECK ((wrapped_dek IS NULL) = (dek_epoch IS NULL)),
+    CONSTRAINT subject_rekey_from CHECK (rekey_from IS NULL OR (
+        rekey_from_gen IS NOT NULL AND rekey_from_epoch IS NOT NULL AND rekey_from_gen > erased_through_gen
+        AND rekey_from_gen < generation))
 );
 CREATE INDEX subject_by_epoch ON {schema}.subject (dek_epoch) WHERE wrapped_dek IS NOT NULL;
+CREATE INDEX subject_rekey ON {schema}.subject (subject_id) WHERE rekey OR rekey_from IS NOT NULL;
 
 -- Every identifier of a person, as a pseudonym, points at one subject.
 CREATE TABLE {schema}.alias (

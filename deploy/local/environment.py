@@ -1,5 +1,6 @@
 """The settings of each process on this machine, as environment variables: paths, ports and addresses, no secret itself."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,9 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_CUSTODIAN_STORE_SECRETS_DIR": str(keys / "store" / "secrets"),
             "MKC_CUSTODIAN_ROUTER_SECRETS_DIR": str(keys / "router" / "secrets"),
             "MKC_CUSTODIAN_ERASURE_SECRETS_DIR": str(keys / "erasure" / "secrets"),
+            "MKC_CUSTODIAN_ESCROW_DIR": str(keys / "escrow"),
+            # One machine has one disk: the two places are what production has on two other machines.
+            "MKC_CUSTODIAN_EXPORT_DIRS": json.dumps([str(keys / "exports-1"), str(keys / "exports-2")]),
             "MKC_CUSTODIAN_PUBLIC_KEYS_DIR": str(public),
             **_shortened("MKC_CUSTODIAN", needs.topics),
         },

@@ -24,8 +24,8 @@ READERS: Final[dict[type[ProcessSettings], str]] = {
     IngestSettings: "`python -m ingest`",
     RouterSettings: "`python -m router`, `mkc quarantine`",
     StoreSettings: "`python -m store`, `mkc quarantine --zone tenant`",
-    CustodianSettings: "`python -m store.custody`",
-    OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc doctor`",
+    CustodianSettings: "`python -m store.custody`, `mkc keys recover`",
+    OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc keys`, `mkc doctor`",
     ReaderSettings: "`mkc messages`, `mkc events`",
     PostSettings: "`mkc post`",
 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.errors import BrokerUnavailable, TransientError
+from contracts.metrics import CUSTODIAN_PROVIDER_UP
 from contracts.signing import KnownSigner, Signer
 from contracts.topics import STATIC_TOPICS
 from runtime import logging
@@ -36,7 +37,7 @@ from store.custody.settings import (
     load_signer,
     require_pinned,
 )
-from store.keys.provider import LocalKeyring
+from store.keys.watch import watch_provider
 from store.migrate import migrate
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class State:
     control: bool = False
     database: bool = False
     standby: bool = False
+    keys: bool = True
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def conditions(self) -> dict[str, bool]:
@@ -64,6 +66,7 @@ class State:
         return {
             "database": self.database,
             "control": self.control,
+            "keys": self.keys,
             "slots": self.slots or self.standby,
         }
 
@@ -146,11 +149,18 @@ async def _main(supervisor: Supervisor) -> None:
     require_pinned(signer, pinned, "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE")
     signer_records(settings.public_keys_dir)
     store_secrets = SecretFolder(settings.store_secrets_dir)
+    provider = settings.provider()
     metrics = ProcessMetrics("custodian")
     state = State()
+
+    def provider_changed(is_up: bool) -> None:
+        state.keys = is_up
+        metrics.gauge(CUSTODIAN_PROVIDER_UP).set(is_up)
+
     log = logging.get_logger()
     async with HealthServer(settings.health_host, settings.health_port, metrics, state.conditions):
         log.info("custodian.started", **settings.summary())
+        supervisor.start("key provider", watch_provider(provider, provider_changed))
         pause_s = 0.2
         while not supervisor.stopping.is_set():
             try:
@@ -171,7 +181,7 @@ async def _main(supervisor: Supervisor) -> None:
                         admin=admin,
                         publisher=publisher,
                         announced=announced,
-                        provider=LocalKeyring(store_secrets),
+                        provider=provider,
                         store_secrets=store_secrets,
                         router_secrets=SecretFolder(settings.router_secrets_dir),
                         erasure_secrets=SecretFolder(settings.erasure_secrets_dir),
@@ -179,6 +189,7 @@ async def _main(supervisor: Supervisor) -> None:
                         headroom={1: settings.free_slots_1, 8: settings.free_slots_8},
                         clock=SystemClock(),
                         metrics=metrics,
+                        plan=settings.plan(),
                     )
                     watch = supervisor.start("control watch", _watch_control(announced, state))
                     try:

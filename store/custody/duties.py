@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from contracts.errors import TransientError
 from contracts.metrics import (
+    CUSTODIAN_EPOCH_AGE,
+    CUSTODIAN_EPOCHS_RETIRING,
     CUSTODIAN_ERRORS,
+    CUSTODIAN_EXPORT_AGE,
     CUSTODIAN_KEY_LEFT,
     CUSTODIAN_LEDGER_GAP,
     CUSTODIAN_PARTITION_LEFT,
     CUSTODIAN_PROVISION_SECONDS,
+    CUSTODIAN_REWRAP_TENANTS,
+    CUSTODIAN_REWRAPPED,
     CUSTODIAN_SLOTS_FREE,
     CUSTODIAN_TENANTS,
+    CUSTODIAN_UNOPENED,
 )
 from runtime import logging
 from runtime.clock import Clock
@@ -30,6 +36,7 @@ from runtime.metrics import ProcessMetrics
 from store.custody.access import Access
 from store.custody.control import Announced, ControlPublisher, announce_all
 from store.custody.database import SQL, translated
+from store.custody.epochs.rotation import Plan, Rotation
 from store.custody.errors import NoFreeSlot
 from store.custody.fold import FOLD_EVERY, fold_outcomes
 from store.custody.grants import GrantKeySender, tend_grants
@@ -38,13 +45,16 @@ from store.custody.ledger import overdue_records
 from store.custody.partitions import ensure_partitions
 from store.custody.provision import Provisioner
 from store.custody.slots import ensure_slots, free_counts
+from store.custody.tenant_schema import migrate_tenants
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
     from store.custody.database import Connection
 
 TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
-Duty = Literal["slots", "provision", "keys", "partitions", "control", "ledger", "grants"]
+Duty = Literal[
+    "slots", "provision", "keys", "partitions", "control", "ledger", "schemas", "epochs", "exports", "grants"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,7 @@ class Tools:
     headroom: dict[int, int]
     clock: Clock
     metrics: ProcessMetrics
+    plan: Plan
 
 
 class Duties:
@@ -85,6 +96,7 @@ class Duties:
             tools.announced,
             tools.clock,
         )
+        self._rotation = Rotation(connection, tools.provider, tools.plan)
         self.slots_ready = False
         self.failed = False
         self._waiting = False
@@ -97,6 +109,8 @@ class Duties:
         # A root epoch is made by the full pass, which comes first after a start.
         await self._attempt("provision", self._provision)
         await self._attempt("slots", self._slots)
+        await self._attempt("epochs", self._epochs)
+        await self._attempt("exports", self._exports)
         return not (self.failed or self._waiting)
 
     async def woken_pass(self) -> bool:
@@ -115,6 +129,9 @@ class Duties:
         await self._attempt("keys", self._keys)
         await self._attempt("control", self._control)
         await self._attempt("partitions", self._partitions)
+        await self._attempt("schemas", self._schemas)
+        await self._attempt("epochs", self._epochs)
+        await self._attempt("exports", self._exports)
         await self._attempt("ledger", self._ledger)
         return not (self.failed or self._waiting)
 
@@ -182,6 +199,32 @@ class Duties:
 
     async def _root_epoch(self) -> None:
         await ensure_root_epoch(self._connection, self._tools.provider)
+
+    async def _schemas(self) -> None:
+        made, behind = await migrate_tenants(self._connection)
+        if made or behind:
+            logging.get_logger().info("schemas.migrated", count=made, items=behind)
+
+    async def _epochs(self) -> None:
+        progress, metrics = self._rotation.progress, self._tools.metrics
+        before = progress.rewrapped
+        try:
+            if not await self._rotation.advance():
+                self._waiting = True
+        finally:
+            metrics.counter(CUSTODIAN_REWRAPPED).inc(progress.rewrapped - before)
+            metrics.gauge(CUSTODIAN_EPOCH_AGE).set(progress.root_age_s)
+            metrics.gauge(CUSTODIAN_EPOCHS_RETIRING).set(progress.retiring)
+            metrics.gauge(CUSTODIAN_REWRAP_TENANTS).set(progress.tenants_left)
+            metrics.gauge(CUSTODIAN_UNOPENED).set(progress.unopened)
+
+    async def _exports(self) -> None:
+        progress = self._rotation.progress
+        try:
+            await self._rotation.export_if_due()
+        finally:
+            age_s = progress.export_age_s
+            self._tools.metrics.gauge(CUSTODIAN_EXPORT_AGE).set(-1.0 if age_s is None else age_s)
 
     async def _keys(self) -> None:
         tools, now = self._tools, self._tools.clock.now()

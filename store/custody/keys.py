@@ -151,7 +151,7 @@ async def ensure_root_epoch(connection: Connection, provider: KeyProvider) -> No
     with translated():
         current = await connection.fetchval(SQL["current_root_epoch"])
     if current is not None:
-        if current not in await provider.epochs():
+        if current not in (await provider.status()).epochs:
             raise KeyServiceUnavailable("the key provider has not the database's current root epoch")
         return
     await provider.new_epoch(1)

@@ -34,6 +34,7 @@ from store.custody.database import SQL, translated, with_names
 from store.custody.errors import NoFreeSlot
 from store.custody.keys import Made, Recipient, due, insert_keys, make_keys
 from store.custody.partitions import create_partitions, missing_partitions
+from store.custody.tenant_schema import record_newest
 from store.keys.cells import kek_aad, pseudonym_key_aad, wrap_key
 from store.keys.provider import KeyProvider
 
@@ -130,6 +131,7 @@ class Provisioner:
                 )
                 await run(SQL["become_oneself"])
                 await insert_keys(self.connection, Recipient.tenant(tenant, self.store_secrets), keys)
+                await record_newest(self.connection, tenant)
                 await run(SQL["tenant_provisioned"], tenant)
 
     async def _announce(self, tenant: UUID) -> float | None:

@@ -296,6 +296,21 @@ WITH due AS (
 )
 SELECT ((SELECT count(*) FROM taken) - (SELECT count(*) FROM put))::int
 
+-- name: short_timeouts
+-- Behind a long transaction a lock request would stop every writer that comes after it.
+SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '30s'
+
+-- name: tenant_migrations
+SELECT t.tenant_id, t.schema_name,
+    coalesce(array_agg(m.number ORDER BY m.number) FILTER (WHERE m.number IS NOT NULL), '{}') AS numbers,
+    coalesce(array_agg(m.sha256 ORDER BY m.number) FILTER (WHERE m.number IS NOT NULL), '{}') AS digests
+FROM mk.tenant t LEFT JOIN mk.tenant_migration m USING (tenant_id)
+WHERE t.state <> 'requested'
+GROUP BY t.tenant_id, t.schema_name ORDER BY t.tenant_id
+
+-- name: record_tenant_migration
+INSERT INTO mk.tenant_migration (tenant_id, number, sha256) VALUES ($1, $2, $3)
+
 -- name: shape_of
 -- How the tables of these schemas are, a line for each fact: owner, columns, constraints, indexes, rights. Partitions are
 -- left out (another check looks at them), and what a schema or role is called stays as it is here.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import getpass
 from base64 import b64decode
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from contracts.control import pinned_signers
@@ -16,9 +17,12 @@ from contracts.signing import KnownSigner, Signer
 from runtime.files import read_secret
 from runtime.kafka.topics import TopicSettings
 from runtime.settings import ProcessSettings
+from store.custody.epochs.rotation import Plan
+from store.keys.provider import KeyProvider, require_budget
+from store.keys.settings import KeySettings, provider_from
 
 
-class CustodianSettings(ProcessSettings):
+class CustodianSettings(KeySettings):
     """What the custodian is given."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_CUSTODIAN_")
@@ -36,6 +40,12 @@ class CustodianSettings(ProcessSettings):
     """The router's secrets: tenants' pseudonym keys are put there."""
     erasure_secrets_dir: Path
     """The erasure consumer's secrets: the private half of the requests key is put there."""
+    escrow_dir: Path | None = None
+    """The keyring's escrow copy: a folder of another disk or machine, part of no backup. The keyring needs one."""
+    export_dirs: tuple[Path, ...]
+    """JSON: two folders or more for sealed exports of the key tables, outside the database's machine and its backups."""
+    root_epoch_days: float = Field(default=7.0, gt=0)
+    """How long a root epoch lasts: erased people's keys are irrecoverable when the one that wrapped them is destroyed."""
     public_keys_dir: Path
     """Folder with `<process>.pub` of ingest, router, store and operator, which control announces."""
     free_slots_1: int = Field(default=4, ge=0)
@@ -53,12 +63,37 @@ class CustodianSettings(ProcessSettings):
     segment_ms: int | None = None
     """Shortens the segments of every topic; for tests only."""
 
+    @field_validator("export_dirs")
+    @classmethod
+    def _two_places(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if len({path.absolute() for path in value}) < 2 or len(set(value)) != len(value):
+            raise ValueError("an export lies in two places")
+        return value
+
+    @field_validator("escrow_dir")
+    @classmethod
+    def _has_escrow(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if info.data.get("key_provider") == "keyring" and value in (None, info.data.get("store_secrets_dir")):
+            raise ValueError("the keyring needs an escrow copy elsewhere")
+        return value
+
     @property
     def topics(self) -> TopicSettings:
         """How this cluster's topics differ from production's."""
         return TopicSettings(
             self.replication, self.min_insync_replicas, self.local, self.retention_ms, self.segment_ms
         )
+
+    def provider(self) -> KeyProvider:
+        """The key provider, with which epochs may be made and destroyed. Raises InvalidSettings if it is too slow."""
+        escrow = self.escrow_dir if self.key_provider == "keyring" else None
+        provider = provider_from(self, self.store_secrets_dir, escrow)
+        require_budget(provider, timedelta(days=self.root_epoch_days), "MKC_CUSTODIAN_ROOT_EPOCH_DAYS")
+        return provider
+
+    def plan(self) -> Plan:
+        """How rotations go."""
+        return Plan(timedelta(days=self.root_epoch_days), self.export_dirs)
 
 
 class OperatorSettings(ProcessSettings):

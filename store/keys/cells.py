@@ -38,7 +38,8 @@ def pseudonym_key_aad(tenant: UUID, epoch: int) -> bytes:
     return b"mkchannels pseudonym key v1\x00" + _KEK_AAD.pack(tenant.bytes, epoch)
 
 
-def _dek_aad(tenant: UUID, subject: UUID, generation: int, epoch: int) -> bytes:
+def dek_aad(tenant: UUID, subject: UUID, generation: int, epoch: int) -> bytes:
+    """What a DEK's wrap under the tenant KEK is bound to."""
     return b"mkchannels dek v1\x00" + _DEK_AAD.pack(tenant.bytes, subject.bytes, generation, epoch)
 
 
@@ -59,12 +60,12 @@ def unwrap_key(kek: AESGCM, wrapped: bytes, aad: bytes) -> bytes:
 def new_dek(kek: AESGCM, tenant: UUID, subject: UUID, generation: int, epoch: int) -> tuple[AESGCM, bytes]:
     """A fresh DEK: its cipher for this transaction, and its wrap for the subject's row."""
     dek = os.urandom(32)
-    return AESGCM(dek), wrap_key(kek, dek, _dek_aad(tenant, subject, generation, epoch))
+    return AESGCM(dek), wrap_key(kek, dek, dek_aad(tenant, subject, generation, epoch))
 
 
 def open_dek(kek: AESGCM, wrapped: bytes, tenant: UUID, subject: UUID, generation: int, epoch: int) -> AESGCM:
     """A subject's DEK, for this transaction only: caching it resurrects erased people. Raises TamperedRecord."""
-    return AESGCM(unwrap_key(kek, wrapped, _dek_aad(tenant, subject, generation, epoch)))
+    return AESGCM(unwrap_key(kek, wrapped, dek_aad(tenant, subject, generation, epoch)))
 
 
 class CellBinding:

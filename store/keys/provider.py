@@ -1,24 +1,48 @@
-"""The key provider: wraps tenant KEKs under root epochs. One Protocol; a folder of files locally, a KMS elsewhere.
+"""The key provider: wraps tenant KEKs under root epochs, keeps named secrets. One Protocol; `keyring` and `transit` are it.
 
-A call is never made per message (PRIVACY.md section 2): a tenant KEK is unwrapped once per epoch and process.
+A call is never made per message (PRIVACY.md section 2): a tenant KEK is unwrapped once per epoch and process. Must never
+know what it wraps, nor keep an old version of anything.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final, Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from contracts.errors import InvalidSettings
 
-from contracts.errors import KeyNotYetKnown, TamperedRecord
-from runtime.files import SecretFolder
+COPIES_DIE_WITHIN: Final = timedelta(days=8)
+"""Postgres, WAL and backups: what an erased person's key was wrapped under is gone that long after (PRIVACY.md section 3)."""
+ROTATION_TAKES: Final = timedelta(hours=12)
+"""Left for the re-wrap, the export and a custodian that was away, before an old epoch can be destroyed."""
 
-_NONCE: Final = 12
+
+@dataclass(frozen=True, slots=True)
+class Rewrap:
+    """One wrap that moves from one root epoch to another."""
+
+    wrapped: bytes = field(repr=False)
+    aad: bytes
+    new_aad: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """What a provider says of itself. `epochs`: those that exist, ascending; `copies`: places a key lies in."""
+
+    kind: str
+    epochs: tuple[int, ...]
+    copies: int
 
 
 class KeyProvider(Protocol):
-    """Wraps and unwraps under numbered root epochs. Raises KeyServiceUnavailable when it is away."""
+    """Root epochs and named secrets. Every call raises KeyServiceUnavailable when the provider is away."""
+
+    @property
+    def destroy_delay(self) -> timedelta:
+        """How long what was destroyed can still be had back, the provider's own backups included."""
 
     async def wrap(self, epoch: int, plaintext: bytes, aad: bytes) -> bytes:
         """`plaintext` under the root key of `epoch`. Raises KeyNotYetKnown for an epoch that does not exist."""
@@ -26,48 +50,40 @@ class KeyProvider(Protocol):
     async def unwrap(self, epoch: int, wrapped: bytes, aad: bytes) -> bytes:
         """Raises TamperedRecord if it does not open, KeyNotYetKnown for an epoch that does not exist."""
 
+    async def rewrap_many(self, old: int, new: int, wraps: Sequence[Rewrap]) -> list[bytes]:
+        """Each wrap under `new` instead of `old`, in order. One that does not open fails all: TamperedRecord."""
+
     async def new_epoch(self, epoch: int) -> None:
         """Make the root key of `epoch`; nothing happens if it exists."""
 
     async def destroy_epoch(self, epoch: int) -> None:
-        """Make everything wrapped under `epoch` unreadable for ever."""
+        """Make everything wrapped under `epoch` unreadable for ever; returns once no copy is left."""
 
-    async def epochs(self) -> list[int]:
-        """Epochs that exist, ascending."""
+    async def status(self) -> ProviderStatus:
+        """Asks the provider itself, never a cache."""
 
+    async def put_secret(self, name: str, content: bytes) -> None:
+        """Write or replace; what stood there before is gone."""
 
-class LocalKeyring:
-    """Root keys as 0600 files `root-<epoch>` in a folder. Not part of any backup."""
+    async def put_secret_if_absent(self, name: str, content: bytes) -> bytes:
+        """Write unless it exists; the content that stands in the end, whoever wrote it."""
 
-    def __init__(self, secrets: SecretFolder) -> None:
-        self._secrets = secrets
+    async def get_secret(self, name: str) -> bytes:
+        """Raises KeyNotYetKnown if there is none of that name."""
 
-    def _cipher(self, epoch: int) -> AESGCM:
-        return AESGCM(self._secrets.get(f"root-{epoch}"))
+    async def destroy_secret(self, name: str) -> None:
+        """Gone for ever; nothing happens if it is gone already."""
 
-    async def wrap(self, epoch: int, plaintext: bytes, aad: bytes) -> bytes:
-        """Nonce, ciphertext, tag."""
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher(epoch).encrypt(nonce, plaintext, aad)
+    async def secret_names(self, prefix: str = "") -> list[str]:
+        """Names that begin with `prefix`, sorted."""
 
-    async def unwrap(self, epoch: int, wrapped: bytes, aad: bytes) -> bytes:
-        """Raises TamperedRecord or KeyNotYetKnown."""
-        try:
-            return self._cipher(epoch).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], aad)
-        except (InvalidTag, ValueError) as exc:
-            raise TamperedRecord("a wrapped key does not open") from exc
-
-    async def new_epoch(self, epoch: int) -> None:
-        """Put-if-absent: of two that try, both use the same key."""
-        self._secrets.put_if_absent(f"root-{epoch}", os.urandom(32))
-
-    async def destroy_epoch(self, epoch: int) -> None:
-        """Overwrite and remove."""
-        self._secrets.destroy(f"root-{epoch}")
-
-    async def epochs(self) -> list[int]:
-        """Ascending."""
-        return sorted(int(name.removeprefix("root-")) for name in self._secrets.names("root-"))
+    async def close(self) -> None:
+        """Give connections back."""
 
 
-__all__ = ["KeyNotYetKnown", "KeyProvider", "LocalKeyring"]
+def require_budget(provider: KeyProvider, root_epoch_lasts: timedelta, setting: str) -> None:
+    """Raises InvalidSettings, naming `setting`, if an erased person's key could be had back later than promised."""
+    if root_epoch_lasts + ROTATION_TAKES + provider.destroy_delay > COPIES_DIE_WITHIN:
+        raise InvalidSettings(
+            f"{setting}: with the provider's destroy delay, erased keys could be had back after 8 days"
+        )

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from contracts.errors import InvalidSettings
-from runtime.files import SecretFolder
 from runtime.settings import load
+from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant, read_messages, recorded, say, text_of, whoever
 from store.settings import ReaderSettings
 
@@ -64,8 +64,11 @@ async def _read(options: argparse.Namespace, settings: ReaderSettings) -> int:
                 else:
                     say(_line(message))
 
-            secrets = SecretFolder(settings.secrets_dir)
-            await read_messages(connection, tenant, secrets, conversation, options.limit, show)
+            provider = provider_from(settings, settings.secrets_dir)
+            try:
+                await read_messages(connection, tenant, provider, conversation, options.limit, show)
+            finally:
+                await provider.close()
     if options.json:
         say(orjson.dumps(shown).decode())
     else:

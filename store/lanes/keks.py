@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +32,7 @@ class TenantKeks:
         self._provider = provider
         self._keep = keep
         self._ciphers: OrderedDict[tuple[UUID, int, bytes], AESGCM] = OrderedDict()
+        self._used: dict[tuple[UUID, int, bytes], float] = {}
 
     async def cipher(self, tenant: UUID, row: WrappedKek) -> AESGCM:
         """Raises KeyNotYetKnown, KeyServiceUnavailable or TamperedRecord."""
@@ -40,5 +42,15 @@ class TenantKeks:
             kek = await self._provider.unwrap(row.root_epoch, row.wrapped, kek_aad(tenant, row.epoch))
             cipher = self._ciphers[entry] = AESGCM(kek)
             if len(self._ciphers) > self._keep:
-                self._ciphers.popitem(last=False)
+                self._used.pop(self._ciphers.popitem(last=False)[0], None)
+        self._used[entry] = monotonic()
         return cipher
+
+    def forget_unused(self, for_s: float) -> int:
+        """Drop what nobody used for so long, destroyed epochs among it; how many. The rest needs no provider."""
+        before = monotonic() - for_s
+        old = [entry for entry, used in self._used.items() if used < before]
+        for entry in old:
+            self._ciphers.pop(entry, None)
+            del self._used[entry]
+        return len(old)

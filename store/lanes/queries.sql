@@ -170,7 +170,8 @@ SELECT epoch, root_epoch, wrapped_kek FROM "{schema}".epoch WHERE state <> 'dest
 -- Newest first. $1 conversation or null, $2 how many or null for all.
 -- name: read_messages
 SELECT m.id, m.subject_id, m.generation::int, m.event_type, m.account_id, m.direction, m.conversation, m.received_at,
-       m.stored_at, m.body, s.generation::int AS living_generation, s.wrapped_dek, s.dek_epoch
+       m.stored_at, m.body, s.generation::int AS living_generation, s.wrapped_dek, s.dek_epoch, s.rekey_from,
+       s.rekey_from_gen::int, s.rekey_from_epoch
 FROM "{schema}".message m LEFT JOIN "{schema}".subject s ON s.subject_id = m.subject_id
 WHERE $1::bytea IS NULL OR m.conversation = $1
 ORDER BY m.received_at DESC, m.id DESC LIMIT $2::bigint;

@@ -18,9 +18,8 @@ import asyncpg
 import orjson
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, ServiceError, TamperedRecord
-from runtime.files import SecretFolder
 from store.keys.cells import CellBinding, decrypt_cell, open_dek
-from store.keys.provider import LocalKeyring
+from store.keys.provider import KeyProvider
 from store.lanes.database import Connection, connect, execute, fetch, fetch_row
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements, fixed, tenant_statements
@@ -94,29 +93,34 @@ async def recorded(
 class CellReader:
     """Decrypts a tenant's cells; an erased person's read as erased, which is a normal value."""
 
-    def __init__(self, tenant: Tenant, secrets: SecretFolder, epochs: list[WrappedKek]) -> None:
+    def __init__(self, tenant: Tenant, provider: KeyProvider, epochs: list[WrappedKek]) -> None:
         self._tenant = tenant
-        self._keks = TenantKeks(LocalKeyring(secrets))
+        self._keks = TenantKeks(provider)
         self._epochs = {row.epoch: row for row in epochs}
         self._binding = CellBinding(tenant.tenant, "message", "body")
 
     async def read(self, row: asyncpg.Record) -> bytes | None:
         """The payload, or None if its key was erased. Raises TamperedRecord."""
-        if row["wrapped_dek"] is None or row["generation"] != row["living_generation"]:
+        subject, generation = row["subject_id"], row["generation"]
+        if row["wrapped_dek"] is not None and generation == row["living_generation"]:
+            wrapped, number = row["wrapped_dek"], row["dek_epoch"]
+        elif row["rekey_from"] is not None and generation == row["rekey_from_gen"]:
+            # Under rekey: this cell has not been rewritten yet.
+            wrapped, number = row["rekey_from"], row["rekey_from_epoch"]
+        else:
             return None
-        epoch = self._epochs.get(row["dek_epoch"])
+        epoch = self._epochs.get(number)
         if epoch is None:
             raise KeyNotYetKnown("the tenant has no such epoch")
-        subject, generation = row["subject_id"], row["generation"]
         kek = await self._keks.cipher(self._tenant.tenant, epoch)
-        dek = open_dek(kek, row["wrapped_dek"], self._tenant.tenant, subject, generation, row["dek_epoch"])
+        dek = open_dek(kek, wrapped, self._tenant.tenant, subject, generation, number)
         return decrypt_cell(dek, self._binding, subject, generation, row["id"], row["body"])
 
 
 async def read_messages(
     connection: Connection,
     tenant: Tenant,
-    secrets: SecretFolder,
+    provider: KeyProvider,
     conversation: bytes | None,
     limit: int | None,
     show: Callable[[dict[str, Any]], None],
@@ -128,7 +132,7 @@ async def read_messages(
             WrappedKek(row["epoch"], row["root_epoch"], row["wrapped_kek"])
             for row in await fetch(connection, tenant.statements.read_epochs)
         ]
-        cells = CellReader(tenant, secrets, epochs)
+        cells = CellReader(tenant, provider, epochs)
         cursor = connection.cursor(tenant.statements.read_messages, conversation, limit, prefetch=_PAGE)
         async for row in cursor:
             show(await _described(cells, row))

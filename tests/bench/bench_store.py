@@ -36,7 +36,7 @@ from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from store.__main__ import COLLECT
-from store.keys.provider import LocalKeyring
+from store.keys.keyring import LocalKeyring
 from store.lanes.database import Connection, connect
 from store.lanes.event import TenantEvent
 from store.lanes.event_types import known_type

@@ -28,5 +28,6 @@ def test_every_class_of_settings_is_on_the_page() -> None:
         one
         for one in subclasses(ProcessSettings)
         if one.__module__.partition(".")[0] in ("ingest", "router", "store")
+        and one.model_config.get("env_prefix")
     }
     assert declared <= set(READERS)

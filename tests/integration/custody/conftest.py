@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,13 +28,14 @@ from runtime.metrics import ProcessMetrics
 from store.custody.control import Announced, ControlPublisher
 from store.custody.database import SQL, connected
 from store.custody.duties import Duties, Tools
+from store.custody.epochs.rotation import Plan
 from store.custody.grants import GrantKeySender
 from store.custody.keys import ensure_root_epoch
 from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer
 from store.custody.slots import opaque_name
-from store.keys.provider import LocalKeyring
+from store.keys.keyring import LocalKeyring
 from store.migrate import migrate
 
 _numbers = itertools.count(1)
@@ -62,6 +64,11 @@ class Cell:
             routing_secrets_dir=self.keys / "router" / "secrets",
             timeout_s=10,
         )
+
+    @property
+    def plan(self) -> Plan:
+        """Rotations as in production, but for the folders of exports."""
+        return Plan(timedelta(days=7), (self.keys / "exports-1", self.keys / "exports-2"))
 
     def secrets(self, process: str) -> SecretFolder:
         """A process's secrets."""
@@ -116,6 +123,7 @@ class Cell:
                 headroom={1: 2, 8: 1},
                 clock=SystemClock(),
                 metrics=ProcessMetrics("custodian"),
+                plan=self.plan,
             )
             yield Custodian(connection, tools)
 

@@ -14,7 +14,7 @@ from store.custody.errors import NoFreeSlot
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import Step
 from store.keys.cells import kek_aad, pseudonym_key_aad, unwrap_key
-from store.keys.provider import LocalKeyring
+from store.keys.keyring import LocalKeyring
 from tests.integration.custody.conftest import Cell, Custodian
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]

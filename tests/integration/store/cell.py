@@ -13,7 +13,7 @@ import asyncpg
 from contracts.ids import event_id
 from deploy.local.database import login_dsn
 from runtime.files import SecretFolder
-from store.keys.provider import LocalKeyring
+from store.keys.keyring import LocalKeyring
 from store.lanes.database import Connection, connect, make_clean
 from store.lanes.event import TenantEvent
 from store.lanes.event_types import known_type

@@ -1,0 +1,132 @@
+-- A tenant's schema as the first tenants had it. {schema} is replaced by the custodian with a name it made itself; nothing else is
+-- interpolated. Never changed: what came after is in the files with higher numbers, and store/tenant.sql is their sum.
+
+CREATE SCHEMA {schema} AUTHORIZATION mk_owner;
+
+-- The tenant's own KEK, one row per epoch, wrapped under the root epoch. `current` is read inside each transaction.
+CREATE TABLE {schema}.epoch (
+    epoch       integer PRIMARY KEY,
+    root_epoch  integer NOT NULL,
+    wrapped_kek bytea NOT NULL,
+    state       text NOT NULL CHECK (state IN ('current', 'retiring', 'destroyed')),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE UNIQUE INDEX epoch_current ON {schema}.epoch ((true)) WHERE state = 'current';
+
+-- The tenant's pseudonym key, wrapped under the tenant KEK of `epoch`; also in the router's provider.
+CREATE TABLE {schema}.pseudonym_key (
+    only_one    boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+    epoch       integer NOT NULL,
+    wrapped     bytea NOT NULL
+);
+
+-- A person (or, for events that name nobody, an account standing for one). One DEK, one generation at a time.
+CREATE TABLE {schema}.subject (
+    subject_id          uuid PRIMARY KEY,
+    generation          smallint NOT NULL DEFAULT 1 CHECK (generation BETWEEN 1 AND 32767),
+    erased_through_gen  smallint NOT NULL DEFAULT 0,
+    wrapped_dek         bytea,
+    dek_epoch           integer,
+    rekey               boolean NOT NULL DEFAULT false,
+    rekey_from          bytea,
+    watermark           timestamptz,
+    executed_at         timestamptz,
+    blocked             boolean NOT NULL DEFAULT false,
+    created_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CHECK (wrapped_dek IS NULL OR generation > erased_through_gen),
+    CHECK ((wrapped_dek IS NULL) = (dek_epoch IS NULL))
+);
+CREATE INDEX subject_by_epoch ON {schema}.subject (dek_epoch) WHERE wrapped_dek IS NOT NULL;
+
+-- Every identifier of a person, as a pseudonym, points at one subject.
+CREATE TABLE {schema}.alias (
+    pseudonym   bytea PRIMARY KEY CHECK (length(pseudonym) = 16),
+    subject_id  uuid NOT NULL
+);
+CREATE INDEX alias_by_subject ON {schema}.alias (subject_id);
+
+-- Two subjects that share an event: linked, never merged silently. Ordered pair.
+CREATE TABLE {schema}.same_person (
+    low         uuid NOT NULL,
+    high        uuid NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (low, high),
+    CHECK (low < high)
+);
+CREATE INDEX same_person_high ON {schema}.same_person (high);
+
+-- A join of aliases that must delete something: written by lanes, carried out by erasure only.
+CREATE TABLE {schema}.join_request (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    event_id    uuid NOT NULL,
+    kept        uuid NOT NULL,
+    joined      uuid NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    UNIQUE (event_id, kept, joined)
+);
+
+-- Message refs (and ids of undated rows) erased before they arrived: no content, kept at least 200 days.
+CREATE TABLE {schema}.tombstone (
+    kind        char(1) NOT NULL CHECK (kind IN ('r', 'e')),
+    ref         bytea NOT NULL CHECK (length(ref) = 16),
+    expires_at  timestamptz NOT NULL,
+    PRIMARY KEY (kind, ref)
+);
+
+CREATE TABLE {schema}.message (
+    id            uuid NOT NULL,
+    subject_id    uuid NOT NULL,
+    generation    smallint NOT NULL,
+    event_type    text NOT NULL,
+    schema_version smallint NOT NULL,
+    account_id    uuid NOT NULL,
+    class         text NOT NULL,
+    direction     char(1) NOT NULL CHECK (direction IN ('i', 'o', 's')),
+    conversation  bytea NOT NULL,
+    message_ref   bytea,
+    received_at   timestamptz NOT NULL,
+    stored_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    body          bytea NOT NULL,
+    PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+CREATE INDEX message_ref ON {schema}.message (message_ref) WHERE message_ref IS NOT NULL;
+CREATE INDEX message_subject ON {schema}.message (subject_id);
+
+-- One row per tenant partition: `position` is the next offset to read, advanced by compare-and-set with the rows.
+CREATE TABLE {schema}.lane (
+    partition   integer PRIMARY KEY,
+    slot        text NOT NULL,
+    position    bigint NOT NULL CHECK (position >= 0),
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- What became of each range of offsets, in the position's transaction. `next_offset` is exclusive.
+CREATE TABLE {schema}.lane_outcome (
+    partition    integer NOT NULL,
+    first_offset bigint NOT NULL,
+    next_offset  bigint NOT NULL,
+    stored       bigint NOT NULL DEFAULT 0,
+    duplicate    bigint NOT NULL DEFAULT 0,
+    fenced       bigint NOT NULL DEFAULT 0,
+    expired      bigint NOT NULL DEFAULT 0,
+    refused      bigint NOT NULL DEFAULT 0,
+    quarantined  bigint NOT NULL DEFAULT 0,
+    notice       bigint NOT NULL DEFAULT 0,
+    expired_unread bigint NOT NULL DEFAULT 0,
+    replays      bigint NOT NULL DEFAULT 0,
+    ended_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (partition, first_offset),
+    CHECK (stored + duplicate + fenced + expired + refused + quarantined + notice + expired_unread
+           = next_offset - first_offset)
+);
+
+-- store: reads, inserts, and the few named updates. erase: also deletes. read: reads.
+GRANT USAGE ON SCHEMA {schema} TO {schema}, {schema}_erase, {schema}_read;
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {schema}, {schema}_erase, {schema}_read;
+GRANT INSERT ON {schema}.subject, {schema}.alias, {schema}.same_person, {schema}.join_request, {schema}.message,
+    {schema}.lane, {schema}.lane_outcome TO {schema}, {schema}_erase;
+GRANT INSERT ON {schema}.tombstone TO {schema}_erase;
+GRANT UPDATE (generation, wrapped_dek, dek_epoch) ON {schema}.subject TO {schema};
+GRANT UPDATE ON {schema}.subject TO {schema}_erase;
+GRANT UPDATE (position, updated_at) ON {schema}.lane TO {schema};
+GRANT DELETE ON {schema}.message, {schema}.alias, {schema}.join_request TO {schema}_erase;

@@ -1,0 +1,280 @@
+"""One suite for every key provider, and what each has of its own: the keyring's escrow, Transit's server away or strange.
+
+`MKC_TEST_TRANSIT_URL` and `MKC_TEST_TRANSIT_TOKEN` name a Vault or OpenBao of yours, with Transit at `transit` and KV
+version 2 at `secret`: the suite then runs on it, too.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable, TamperedRecord
+from runtime.files import SecretFolder
+from store.keys.cells import kek_aad
+from store.keys.keyring import LocalKeyring
+from store.keys.provider import KeyProvider, Rewrap, require_budget
+from store.keys.transit import Transit, TransitServer
+from store.keys.watch import watch_provider
+from store.lanes.keks import TenantKeks, WrappedKek
+from tests.support.transit_server import TransitServer as Server
+from tests.support.transit_server import transit_server
+
+
+class Seen(Exception):
+    """Enough was seen."""
+
+
+OWN_URL = os.environ.get("MKC_TEST_TRANSIT_URL")
+
+
+def token_file(folder: Path, token: str) -> Path:
+    path = folder / "token"
+    path.write_text(token + "\n")
+    path.chmod(0o600)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A Transit client and the server behind it."""
+
+    server: Server
+    client: Transit
+
+
+@pytest.fixture
+async def transit(tmp_path: Path) -> AsyncIterator[Served]:
+    async with transit_server() as server:
+        client = Transit(TransitServer(server.url, token_file(tmp_path, server.token)))
+        yield Served(server, client)
+        await client.close()
+
+
+@pytest.fixture(params=["keyring", "transit", *(["own transit"] if OWN_URL else [])])
+async def provider(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[KeyProvider]:
+    if request.param == "keyring":
+        yield LocalKeyring(SecretFolder(tmp_path / "keys"), SecretFolder(tmp_path / "escrow"))
+    elif request.param == "transit":
+        async with transit_server() as server:
+            client = Transit(TransitServer(server.url, token_file(tmp_path, server.token)))
+            yield client
+            await client.close()
+    else:
+        path = token_file(tmp_path, os.environ["MKC_TEST_TRANSIT_TOKEN"])
+        client = Transit(TransitServer(str(OWN_URL), path, prefix="t" + secrets.token_hex(4)))
+        yield client
+        await client.close()
+
+
+async def test_what_is_wrapped_opens_under_its_epoch_and_aad_only(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    await provider.new_epoch(2)
+    wrapped = await provider.wrap(1, b"k" * 32, b"aad")
+    assert await provider.unwrap(1, wrapped, b"aad") == b"k" * 32
+    for epoch, raw, aad in (
+        (2, wrapped, b"aad"),
+        (1, wrapped, b"other"),
+        (1, wrapped[:-1], b"aad"),
+        (1, wrapped[:-6] + bytes(6), b"aad"),
+        (1, b"", b"aad"),
+        (1, b"\xff" * 60, b"aad"),
+    ):
+        with pytest.raises(TamperedRecord):
+            await provider.unwrap(epoch, raw, aad)
+
+
+async def test_an_epoch_that_does_not_exist_is_never_made_by_using_it(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    with pytest.raises(KeyNotYetKnown):
+        await provider.wrap(2, b"k" * 32, b"")
+    with pytest.raises(KeyNotYetKnown):
+        await provider.unwrap(2, await provider.wrap(1, b"k" * 32, b""), b"")
+    assert (await provider.status()).epochs == (1,)
+
+
+async def test_an_epoch_made_twice_keeps_its_key(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    wrapped = await provider.wrap(1, b"k" * 32, b"")
+    await provider.new_epoch(1)
+    assert await provider.unwrap(1, wrapped, b"") == b"k" * 32
+
+
+async def test_many_wraps_move_to_another_epoch_all_or_none(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    await provider.new_epoch(2)
+    wraps = [
+        Rewrap(await provider.wrap(1, bytes([n]) * 32, b"old%d" % n), b"old%d" % n, b"new%d" % n)
+        for n in range(5)
+    ]
+    moved = await provider.rewrap_many(1, 2, wraps)
+    assert [await provider.unwrap(2, raw, b"new%d" % n) for n, raw in enumerate(moved)] == [
+        bytes([n]) * 32 for n in range(5)
+    ]
+    assert await provider.rewrap_many(1, 2, []) == []
+    with pytest.raises(TamperedRecord):
+        await provider.rewrap_many(1, 2, [*wraps, Rewrap(wraps[0].wrapped, b"wrong", b"")])
+
+
+async def test_a_destroyed_epoch_opens_nothing_for_ever(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    await provider.new_epoch(2)
+    wrapped = await provider.wrap(1, b"k" * 32, b"")
+    for _ in range(2):
+        await provider.destroy_epoch(1)
+    assert (await provider.status()).epochs == (2,)
+    with pytest.raises(KeyNotYetKnown):
+        await provider.unwrap(1, wrapped, b"")
+    with pytest.raises(KeyNotYetKnown):
+        await provider.wrap(1, b"k" * 32, b"")
+    await provider.new_epoch(1)
+    with pytest.raises(TamperedRecord):
+        await provider.unwrap(1, wrapped, b"")
+
+
+async def test_secrets_are_kept_replaced_listed_and_destroyed(provider: KeyProvider) -> None:
+    assert await provider.secret_names() == []
+    await provider.put_secret("transport-a-1", b"one\x00")
+    await provider.put_secret("transport-a-1", b"two\xff")
+    assert await provider.get_secret("transport-a-1") == b"two\xff"
+    assert await provider.put_secret_if_absent("transport-a-1", b"three") == b"two\xff"
+    assert await provider.put_secret_if_absent("pseudonym-b", b"key") == b"key"
+    assert await provider.secret_names("transport-") == ["transport-a-1"]
+    for _ in range(2):
+        await provider.destroy_secret("transport-a-1")
+    with pytest.raises(KeyNotYetKnown):
+        await provider.get_secret("transport-a-1")
+    with pytest.raises(InvalidSettings):
+        await provider.get_secret("../root-1")
+
+
+def test_a_provider_that_destroys_too_slowly_is_refused(tmp_path: Path) -> None:
+    def provider_with(hours: int) -> Transit:
+        delay = timedelta(hours=hours)
+        return Transit(TransitServer("http://127.0.0.1:1", tmp_path / "token", destroy_delay=delay))
+
+    require_budget(provider_with(12), timedelta(days=7), "X")
+    with pytest.raises(InvalidSettings, match=r"^X: "):
+        require_budget(provider_with(13), timedelta(days=7), "X")
+    # AWS KMS destroys after 7 days at the earliest.
+    with pytest.raises(InvalidSettings):
+        require_budget(provider_with(7 * 24), timedelta(days=1), "X")
+
+
+async def test_the_escrow_is_a_verified_copy_and_forgets_what_is_destroyed(tmp_path: Path) -> None:
+    keys, escrow = tmp_path / "keys", tmp_path / "escrow"
+    keyring = LocalKeyring(SecretFolder(keys), SecretFolder(escrow))
+    await keyring.new_epoch(1)
+    assert (escrow / "root-1").read_bytes() == (keys / "root-1").read_bytes()
+    assert (escrow / "root-1").stat().st_mode & 0o777 == 0o600
+    (escrow / "root-1").unlink()
+    with pytest.raises(KeyServiceUnavailable):
+        await keyring.status()
+    await keyring.new_epoch(2)
+    assert (await keyring.status()).copies == 2
+    await keyring.destroy_epoch(1)
+    assert sorted(path.name for path in (*keys.iterdir(), *escrow.iterdir())) == ["root-2", "root-2"]
+
+
+async def test_a_kill_between_the_two_copies_is_finished_by_the_next_call(tmp_path: Path) -> None:
+    keys, escrow = SecretFolder(tmp_path / "keys"), SecretFolder(tmp_path / "escrow")
+    keyring = LocalKeyring(keys, escrow)
+    await keyring.new_epoch(1)
+    escrow.destroy("root-1")
+    await keyring.destroy_epoch(1)
+    assert keys.names() == escrow.names() == []
+    keys.put_if_absent("root-2", b"r" * 32)
+    await keyring.new_epoch(2)
+    assert escrow.get("root-2") == b"r" * 32
+
+
+async def test_overwriting_reaches_the_file_that_held_the_key(tmp_path: Path) -> None:
+    folder = SecretFolder(tmp_path)
+    folder.put("root-1", b"s" * 32)
+    with (tmp_path / "root-1").open("rb") as same_file:
+        folder.destroy("root-1")
+        assert same_file.read() != b"s" * 32
+
+
+async def test_transit_keys_cannot_be_taken_out_and_old_secrets_leave_no_version(transit: Served) -> None:
+    await transit.client.new_epoch(1)
+    key = transit.server.keys["mk-root-1"]
+    assert not key.exportable
+    assert not key.backup
+    await transit.client.put_secret("a", b"1")
+    await transit.client.put_secret("a", b"2")
+    assert len(transit.server.secrets["mk/a"]) == 1
+    key.exportable = True
+    again = Transit(transit.client._server)
+    with pytest.raises(InvalidSettings):
+        await again.wrap(1, b"k", b"")
+    await again.close()
+
+
+async def test_a_token_that_others_may_read_is_refused(transit: Served, tmp_path: Path) -> None:
+    (tmp_path / "token").chmod(0o644)
+    with pytest.raises(InvalidSettings):
+        await transit.client.status()
+
+
+async def test_an_outage_is_transient_visible_and_stops_nothing_that_is_open(transit: Served) -> None:
+    tenant = UUID(int=7)
+    await transit.client.new_epoch(1)
+    row = WrappedKek(1, 1, await transit.client.wrap(1, b"k" * 32, kek_aad(tenant, 1)))
+    keks = TenantKeks(transit.client)
+    cipher = await keks.cipher(tenant, row)
+    seen: list[bool] = []
+
+    async def watch() -> None:
+        def changed(is_up: bool) -> None:
+            seen.append(is_up)
+            if len(seen) == 2:
+                transit.server.sealed = False
+            if len(seen) == 3:
+                raise Seen
+
+        transit.server.sealed = True
+        await watch_provider(transit.client, changed, every_s=0)
+
+    transit.server.sealed = True
+    calls = transit.server.calls
+    assert await keks.cipher(tenant, row) is cipher
+    assert transit.server.calls == calls
+    for call in (
+        transit.client.wrap(1, b"k", b""),
+        transit.client.unwrap(1, row.wrapped, b""),
+        transit.client.new_epoch(2),
+        transit.client.destroy_epoch(1),
+        transit.client.get_secret("a"),
+        transit.client.status(),
+    ):
+        with pytest.raises(KeyServiceUnavailable):
+            await call
+    with pytest.raises(Seen):
+        await watch()
+    assert seen == [False, False, True]
+
+
+async def test_nobody_at_the_address_is_transient_and_no_token_is_told(tmp_path: Path) -> None:
+    client = Transit(TransitServer("http://127.0.0.1:1", token_file(tmp_path, "hidden-token")))
+    with pytest.raises(KeyServiceUnavailable) as caught:
+        await client.status()
+    assert "hidden-token" not in str(caught.value) + repr(client._server)
+    await client.close()
+
+
+async def test_keks_that_nobody_used_are_forgotten(transit: Served) -> None:
+    tenant = UUID(int=7)
+    await transit.client.new_epoch(1)
+    row = WrappedKek(1, 1, await transit.client.wrap(1, b"k" * 32, kek_aad(tenant, 1)))
+    keks = TenantKeks(transit.client)
+    first = await keks.cipher(tenant, row)
+    assert keks.forget_unused(60) == 0
+    assert await keks.cipher(tenant, row) is first
+    assert keks.forget_unused(-1) == 1
+    assert await keks.cipher(tenant, row) is not first
