@@ -189,6 +189,7 @@ async def test_two_custodians_never_both_act(cell: KeyCell) -> None:
     await fill(cell, 5)
     acting = 0
     acted: set[int] = set()
+    both_acted = asyncio.Event()
 
     async def custodian(number: int) -> None:
         nonlocal acting
@@ -204,6 +205,11 @@ async def test_two_custodians_never_both_act(cell: KeyCell) -> None:
                             cell.ask()
                         await rotation.advance()
                         acting -= 1
+                if acted == {1, 2}:
+                    both_acted.set()
+                if number in acted:
+                    # Whoever was first leaves the next turn to the other, so that two really share the work.
+                    await asyncio.wait_for(both_acted.wait(), 20)
                 await asyncio.sleep(0.002 * number)
 
     await asyncio.gather(custodian(1), custodian(2))
