@@ -28,7 +28,7 @@ from runtime.metrics import ProcessMetrics
 from runtime.settings import load
 from store.custody.access import permissions
 from store.custody.control import Announced, ControlPublisher, signer_records
-from store.custody.database import NOTIFY_CHANNEL, connected, custody, translated
+from store.custody.database import NOTIFY_CHANNEL, custody
 from store.custody.duties import Duties, Tools
 from store.custody.grants import GrantKeySender
 from store.custody.settings import (
@@ -37,11 +37,12 @@ from store.custody.settings import (
     load_signer,
     require_pinned,
 )
+from store.database import connected, translated
 from store.keys.watch import watch_provider
 from store.migrate import migrate
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 QUICK_EVERY_S: Final = 1.0
 FULL_EVERY_S: Final = 60.0

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from contracts.access import Permit, grant_permits, slot_permits
 from runtime.kafka.acls import AclAdmin
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
+from store.database import translated
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 
 async def wanted_permits(connection: Connection) -> frozenset[Permit]:

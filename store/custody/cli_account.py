@@ -20,9 +20,10 @@ from contracts.control import AccountRecord, IdKind, app_scoped_user_hash
 from runtime.files import SecretFolder
 from store.custody.cli_tenant import wait_until_ready
 from store.custody.control import announce_account
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.errors import AccountIdTaken, UnknownName
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
+from store.database import translated
 
 SCOPES: Final = ("messaging", "comments", "account")
 NEEDED_ID: Final = {"messenger": IdKind.PAGE, "instagram": IdKind.INSTAGRAM, "whatsapp": IdKind.WABA}

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from contracts.errors import ServiceError
 from runtime.clock import SystemClock
 from runtime.settings import load
-from store.custody.database import connected
 from store.custody.examine import (
     Examined,
     examine_access,
@@ -24,6 +23,7 @@ from store.custody.examine import (
 )
 from store.custody.operating import parser_for, say, say_json, with_json
 from store.custody.settings import OperatorSettings
+from store.database import connected
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,9 +19,10 @@ from contracts.access import READER_NAME
 from contracts.hybrid import HybridPublicKey
 from contracts.topics import tenant_events_topic, tenant_keys_topic
 from store.custody.cli_tenant import wait_until_ready
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.errors import GrantExists, GrantNotApplied, UnknownName
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
+from store.database import translated
 
 _POLL_S = 0.05
 _TEXT = 500

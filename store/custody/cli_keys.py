@@ -12,13 +12,13 @@ from typing import Any
 
 from runtime.settings import load
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import connected, translated
 from store.custody.epochs.flip import epochs_of
 from store.custody.epochs.recover import newest_export, recover
 from store.custody.epochs.rewrap import still_named
 from store.custody.epochs.sql import SQL, all_tenants
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
 from store.custody.settings import CustodianSettings
+from store.database import connected, translated
 
 _POLL_S = 0.1
 WAITS = {

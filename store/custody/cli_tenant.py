@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.errors import NameTaken, TenantNotReady
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
 from store.custody.slots import opaque_name
+from store.database import translated
 
 _POLL_S = 0.05
 

@@ -38,13 +38,14 @@ from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.control import ControlReader
 from runtime.metrics import ProcessMetrics
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.settings import load_public_key
+from store.database import translated
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from store.custody.database import Connection
+    from store.database import Connection
 
 ANNOUNCED_SIGNERS: Final = ("ingest", "router", "store", "operator")
 KEY_KEPT_AFTER: Final = timedelta(seconds=KEY_KEPT_AFTER_S)

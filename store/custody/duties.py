@@ -35,7 +35,7 @@ from runtime.kafka.topics import TopicAdmin
 from runtime.metrics import ProcessMetrics
 from store.custody.access import Access
 from store.custody.control import Announced, ControlPublisher, announce_all
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.epochs.rotation import Plan, Rotation
 from store.custody.errors import NoFreeSlot
 from store.custody.fold import FOLD_EVERY, fold_outcomes
@@ -46,10 +46,11 @@ from store.custody.partitions import ensure_partitions
 from store.custody.provision import Provisioner
 from store.custody.slots import ensure_slots, free_counts
 from store.custody.tenant_schema import migrate_tenants
+from store.database import translated
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
 Duty = Literal[

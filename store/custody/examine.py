@@ -25,15 +25,16 @@ from runtime.kafka.acls import AclAdmin
 from runtime.kafka.topics import TopicAdmin
 from store.custody.access import wanted_permits
 from store.custody.control import Announced, slot_record, tenant_record
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import TENANT_SQL
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer, require_pinned
 from store.custody.shape import cell_differences, tenant_differences
+from store.database import translated
 from store.migrate import check as check_migrations
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 DISTRIBUTION: Final = "mkchannels-ingest"
 OLDEST_POSTGRES, NEWEST_POSTGRES = 15, 18

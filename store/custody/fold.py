@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
+from store.database import translated, with_names
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 FOLDED_AFTER: Final = timedelta(days=7)
 """Longer than a tenant record lives (6 days at most): what is folded can be neither read again nor replayed."""

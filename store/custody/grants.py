@@ -22,11 +22,12 @@ from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer, acknowledged
 from store.custody.access import Access
 from store.custody.control import KEY_KEPT_AFTER, ControlPublisher, grant_record
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
 from store.custody.keys import Recipient
+from store.database import translated
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 
 class GrantKeySender:

@@ -20,11 +20,12 @@ from contracts.hybrid import HybridPrivateKey, HybridPublicKey
 from contracts.sealing import CLOCK_SLACK_S
 from runtime.files import SecretFolder
 from store.custody.control import KEY_KEPT_AFTER
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
+from store.database import translated
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 DAY: Final = timedelta(days=1)
 AHEAD: Final = timedelta(days=3)

@@ -21,12 +21,13 @@ from contracts.errors import broker_error
 from contracts.ledger import ExpiredLine, RawLine
 from runtime.kafka.clients import consumer
 from store.custody.balance import IN_FLIGHT_S, OUTCOMES, REPLAYS, Followed, OutcomeRange, TenantBook
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
+from store.database import translated, with_names
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from store.custody.database import Connection
+    from store.database import Connection
 
 ROUTER_GROUP: Final = "mk.router.v1"
 _LINE: Final[TypeAdapter[RawLine | ExpiredLine]] = TypeAdapter(RawLine | ExpiredLine)

@@ -19,12 +19,13 @@ import orjson
 from runtime.kafka.clients import Producer
 from runtime.settings import load
 from store.custody.control import ControlPublisher
-from store.custody.database import SQL, connected, translated
+from store.custody.database import SQL
 from store.custody.errors import UnknownName
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer, require_pinned
+from store.database import connected, translated
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

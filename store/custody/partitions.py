@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from contracts.ids import first_id_at
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
+from store.database import translated, with_names
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 PERIODS_AHEAD: Final = 2
 WINDOW: Final = timedelta(days=190)

@@ -30,16 +30,17 @@ from store.custody.control import (
     slot_record,
     tenant_record,
 )
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
 from store.custody.errors import NoFreeSlot
 from store.custody.keys import Made, Recipient, due, insert_keys, make_keys
 from store.custody.partitions import create_partitions, missing_partitions
 from store.custody.tenant_schema import record_newest
+from store.database import translated, with_names
 from store.keys.cells import kek_aad, pseudonym_key_aad, wrap_key
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 TENANT_SQL: Final = Path(__file__).parents[1] / "tenant.sql"
 ROLE_MEMBERS: Final = {"": "mk_store", "_erase": "mk_erasure", "_read": "mk_reader"}

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
 from store.custody.provision import ROLE_MEMBERS, TENANT_SQL
 from store.custody.slots import opaque_name
+from store.database import translated, with_names
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 CELL_SCHEMA: Final = "mk"
 RIGHTS: Final = Path(__file__).parents[1] / "migrations" / "rights.txt"

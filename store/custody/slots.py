@@ -17,10 +17,11 @@ from contracts.topics import slot_topics
 from runtime.kafka.topics import TopicAdmin
 from store.custody.access import Access
 from store.custody.control import ControlPublisher
-from store.custody.database import SQL, translated
+from store.custody.database import SQL
+from store.database import translated
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 NAME_LENGTH: Final = 10
 

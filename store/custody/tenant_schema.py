@@ -15,11 +15,12 @@ from uuid import UUID
 import asyncpg
 
 from contracts.errors import DatabaseUnavailable, SchemaIncompatible
-from store.custody.database import SQL, translated, with_names
+from store.custody.database import SQL
+from store.database import translated, with_names
 from store.migrate import Migration, known
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 TENANT_MIGRATIONS: Final = Path(__file__).parents[1] / "tenant_migrations"
 

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from deploy.local.processes import Ports, Service
 from deploy.local.stack import LocalStack
 from runtime.files import SecretFolder
-from store.custody.database import connected
 from store.custody.epochs.flip import epochs_of
 from store.custody.epochs.rewrap import open_kek
 from store.custody.epochs.rotation import Plan, Rotation
 from store.custody.epochs.sql import TenantSchema
+from store.database import connected
 from store.keys.cells import dek_aad, wrap_key
 from store.keys.keyring import LocalKeyring
 from store.lanes.transaction import store_batches

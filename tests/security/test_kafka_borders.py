@@ -21,7 +21,7 @@ from runtime.kafka.acls import AclAdmin
 from runtime.kafka.clients import Producer, acknowledged, consumer
 from runtime.tls import TlsFiles, client_context
 from store.custody.access import Access
-from store.custody.database import connected
+from store.database import connected
 from tests.security.conftest import Secured
 
 STATIC = sorted(topics.BY_NAME)

@@ -11,16 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.flip import epochs_of
 from store.custody.epochs.rewrap import still_named
 from store.custody.epochs.sql import SQL, TenantSchema
+from store.database import translated
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.custody.database import Connection
+    from store.database import Connection
 
 NAMED, STANDBY, ARCHIVE, EXPORT = "rewrap", "standby", "archive", "export"
 

@@ -22,15 +22,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from contracts.errors import KeyServiceUnavailable, TamperedRecord
 from runtime.files import sync_folder
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.copied_rows import RowFinder, all_rows, int_of
 from store.custody.epochs.sealed_file import Header, SealedWriter, export_aad, read_sections
 from store.custody.epochs.sql import SQL, all_tenants
+from store.database import translated
 from store.keys.cells import CellBinding, decrypt_cell, kek_aad, open_dek
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 KEPT: Final = timedelta(days=8)
 EVERY: Final = timedelta(hours=1)

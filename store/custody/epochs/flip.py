@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import KeyServiceUnavailable
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.sql import SQL, TenantSchema, under_lock
+from store.database import translated
 from store.keys.cells import kek_aad
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)

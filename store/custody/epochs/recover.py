@@ -18,15 +18,15 @@ from uuid import UUID
 
 from contracts.errors import KeyServiceUnavailable, TamperedRecord
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.copied_rows import all_rows, int_of
 from store.custody.epochs.export import ROOTS, SUFFIX, open_file
 from store.custody.epochs.sealed_file import Header, read_sections
 from store.custody.epochs.sql import SQL, TenantSchema, under_lock
+from store.database import translated
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _TABLES: Final = {

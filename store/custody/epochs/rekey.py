@@ -18,7 +18,7 @@ from store.custody.epochs.sql import TenantSchema, under_lock
 from store.keys.cells import CellBinding, decrypt_cell, encrypt_cell, new_dek, open_dek
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 CELLS: Final = 500
 """Cells in one transaction."""

@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import KeyServiceUnavailable, TamperedRecord
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.flip import TenantEpoch
 from store.custody.epochs.sql import TenantSchema, under_lock
+from store.database import translated
 from store.keys.cells import dek_aad, kek_aad, pseudonym_key_aad, unwrap_key, wrap_key
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
     import asyncpg
 
-    from store.custody.database import Connection
+    from store.database import Connection
 
 BATCH: Final = 2_000
 FIRST: Final = UUID(int=0)

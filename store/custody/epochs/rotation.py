@@ -17,7 +17,6 @@ from uuid import UUID
 from contracts.errors import DatabaseUnavailable, KeyServiceUnavailable
 from runtime import logging
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import translated
 from store.custody.epochs.destroy import blocked_by, destroy_root
 from store.custody.epochs.export import EVERY, export_keys, prepare_places, remove_old
 from store.custody.epochs.flip import TenantEpoch, epochs_of, flip_root, flip_tenant
@@ -32,10 +31,11 @@ from store.custody.epochs.rewrap import (
     still_named,
 )
 from store.custody.epochs.sql import SQL, TenantSchema, all_tenants
+from store.database import translated
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 SLICE_S: Final = 0.5
 """How long one pass works on a rotation before other duties have their turn."""

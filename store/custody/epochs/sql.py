@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from store.custody.database import SQL as CUSTODY
-from store.custody.database import statements, translated, with_names
+from store.database import statements, translated, with_names
 from store.lanes.queries import lock_number
 
 if TYPE_CHECKING:
-    from store.custody.database import Connection
+    from store.database import Connection
 
 SQL: Final = statements(Path(__file__).with_name("queries.sql"))
 

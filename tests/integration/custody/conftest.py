@@ -26,7 +26,7 @@ from runtime.kafka.control import ControlReader
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from runtime.metrics import ProcessMetrics
 from store.custody.control import Announced, ControlPublisher
-from store.custody.database import SQL, connected
+from store.custody.database import SQL
 from store.custody.duties import Duties, Tools
 from store.custody.epochs.rotation import Plan
 from store.custody.grants import GrantKeySender
@@ -35,6 +35,7 @@ from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer
 from store.custody.slots import opaque_name
+from store.database import connected
 from store.keys.keyring import LocalKeyring
 from store.migrate import migrate
 

@@ -9,8 +9,8 @@ import pytest
 from contracts.errors import DatabaseUnavailable, SchemaIncompatible
 from deploy.local.database import prepare_database
 from deploy.local.stack import LocalStack
-from store.custody.database import connected
 from store.custody.shape import RIGHTS, cell_differences, cell_rights, tenant_differences
+from store.database import connected
 from store.migrate import Migration, check, known, migrate
 from tests.integration.custody.conftest import Cell
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runtime.files import SecretFolder
-from store.custody.database import connected
 from store.custody.epochs.rotation import Plan, Rotation
 from store.custody.epochs.sql import TenantSchema
+from store.database import connected
 from store.keys.keyring import LocalKeyring
 from store.lanes.keks import WrappedKek
 from store.lanes.reading import CellReader, find_tenant

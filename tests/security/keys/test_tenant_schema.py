@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from contracts.errors import SchemaIncompatible
-from store.custody.database import with_names
 from store.custody.provision import TENANT_SQL
 from store.custody.tenant_schema import migrate_tenants, tenant_migrations
+from store.database import with_names
 from store.migrate import Migration
 from tests.security.keys.cell import KeyCell
 

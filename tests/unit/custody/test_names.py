@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import SchemaIncompatible
-from store.custody.database import with_names
 from store.custody.slots import opaque_name
+from store.database import with_names
 from store.migrate import known
 
 
