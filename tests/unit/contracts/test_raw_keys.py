@@ -35,16 +35,11 @@ def test_any_changed_byte_or_another_signer_is_refused() -> None:
     raw = encode((key(0, 4),), ROUTER)
     with pytest.raises(TamperedRecord):
         decode(encode((key(0, 4),), Signer.from_bytes("router", os.urandom(32))), PINNED)
-    for position in range(0, len(raw), 11):
+    for position in range(len(raw)):
         changed = bytearray(raw)
         changed[position] ^= 1
-        try:
-            keys = decode(bytes(changed), PINNED)
-        except TamperedRecord:
-            continue
-        assert keys == decode(
-            raw, PINNED
-        )  # a byte that does not matter: the signer's name beside the signature
+        with pytest.raises(TamperedRecord):
+            decode(bytes(changed), PINNED)
 
 
 def test_the_youngest_active_key_is_taken_and_none_past_the_end() -> None:

@@ -1,0 +1,236 @@
+"""What lies in Postgres, in the keyring and on disk: cells, wrapped keys, exports, the raw keys' file."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from contracts import raw_keys
+from contracts.errors import KeyNotYetKnown, TamperedRecord
+from contracts.hybrid import HybridPrivateKey
+from contracts.raw_keys import RawKey
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
+from runtime.files import SecretFolder
+from store.custody.epochs.export import open_file
+from store.custody.epochs.sealed_file import Header, SealedWriter, export_aad, read_sections
+from store.keys.cells import (
+    CellBinding,
+    decrypt_cell,
+    encrypt_cell,
+    kek_aad,
+    new_dek,
+    open_dek,
+    pseudonym_key_aad,
+    unwrap_key,
+    wrap_key,
+)
+from store.keys.keyring import LocalKeyring
+from tests.security.formats.form import Form, Opening, Pieces
+
+TENANT: Final = UUID(int=0x1111)
+OTHER: Final = UUID(int=0x2222)
+SUBJECT: Final = UUID(int=0x3333)
+ROW: Final = UUID(int=0x4444)
+
+
+def forms(folder: Path) -> Iterator[Form]:
+    """Every stored format. `folder`: an empty one for the keyring's files."""
+    yield _cell()
+    yield _wrapped_dek()
+    yield _wrapped_pseudonym_key()
+    keyring = LocalKeyring(SecretFolder(folder))
+    asyncio.run(keyring.new_epoch(1))
+    asyncio.run(keyring.new_epoch(2))
+    yield _wrapped_kek(keyring)
+    yield _export(keyring)
+    yield _raw_keys_file()
+
+
+def _cell() -> Form:
+    dek = AESGCM(os.urandom(32))
+    binding = CellBinding(TENANT, "message", "body")
+    cell = encrypt_cell(dek, binding, SUBJECT, 7, ROW, b"bom dia")
+
+    def opened(
+        binding: CellBinding = binding,
+        subject: UUID = SUBJECT,
+        generation: int = 7,
+        row: UUID = ROW,
+        key: AESGCM = dek,
+    ) -> Opening:
+        return lambda pieces: decrypt_cell(key, binding, subject, generation, row, pieces["cell"])
+
+    def regenerated(pieces: Pieces) -> bytes:
+        # The generation in the clear changed to fit.
+        cell = pieces["cell"][:1] + (8).to_bytes(2) + pieces["cell"][3:]
+        return decrypt_cell(dek, binding, SUBJECT, 8, ROW, cell)
+
+    return Form(
+        "cell",
+        {"cell": cell},
+        opened(),
+        {
+            "to another tenant": opened(CellBinding(OTHER, "message", "body")),
+            "to another table": opened(CellBinding(TENANT, "person", "body")),
+            "to another column": opened(CellBinding(TENANT, "message", "envelope")),
+            "across table and column": opened(CellBinding(TENANT, "messageb", "ody")),
+            "to another subject": opened(subject=OTHER),
+            "to another generation": opened(generation=8),
+            "to another generation, which it says": regenerated,
+            "to another row": opened(row=OTHER),
+            "to another key": opened(key=AESGCM(os.urandom(32))),
+            "subject and row exchanged": opened(subject=ROW, row=SUBJECT),
+        },
+        bits=8,
+    )
+
+
+def _wrapped_dek() -> Form:
+    kek = AESGCM(os.urandom(32))
+    _, wrapped = new_dek(kek, TENANT, SUBJECT, 3, 5)
+
+    def opened(
+        tenant: UUID = TENANT, subject: UUID = SUBJECT, generation: int = 3, epoch: int = 5, key: AESGCM = kek
+    ) -> Opening:
+        return lambda pieces: open_dek(key, pieces["wrapped"], tenant, subject, generation, epoch)
+
+    return Form(
+        "wrapped DEK",
+        {"wrapped": wrapped},
+        opened(),
+        {
+            "to another tenant": opened(tenant=OTHER),
+            "to another subject": opened(subject=OTHER),
+            "tenant and subject exchanged": opened(tenant=SUBJECT, subject=TENANT),
+            "to another generation": opened(generation=4),
+            "to another epoch": opened(epoch=6),
+            "to another tenant's key": opened(key=AESGCM(os.urandom(32))),
+            "to the place of the pseudonym key": lambda pieces: unwrap_key(
+                kek, pieces["wrapped"], pseudonym_key_aad(TENANT, 5)
+            ),
+            "to the place of a tenant's key": lambda pieces: unwrap_key(
+                kek, pieces["wrapped"], kek_aad(TENANT, 5)
+            ),
+        },
+        bits=8,
+    )
+
+
+def _wrapped_pseudonym_key() -> Form:
+    kek = AESGCM(os.urandom(32))
+    wrapped = wrap_key(kek, os.urandom(32), pseudonym_key_aad(TENANT, 5))
+
+    def opened(tenant: UUID = TENANT, epoch: int = 5) -> Opening:
+        return lambda pieces: unwrap_key(kek, pieces["wrapped"], pseudonym_key_aad(tenant, epoch))
+
+    return Form(
+        "wrapped pseudonym key",
+        {"wrapped": wrapped},
+        opened(),
+        {
+            "to another tenant": opened(tenant=OTHER),
+            "to another epoch": opened(epoch=6),
+            "to the place of a subject's key": lambda pieces: open_dek(
+                kek, pieces["wrapped"], TENANT, SUBJECT, 1, 5
+            ),
+        },
+        bits=8,
+    )
+
+
+def _wrapped_kek(keyring: LocalKeyring) -> Form:
+    wrapped = asyncio.run(keyring.wrap(1, os.urandom(32), kek_aad(TENANT, 5)))
+
+    def opened(root: int = 1, tenant: UUID = TENANT, epoch: int = 5) -> Opening:
+        return lambda pieces: asyncio.run(keyring.unwrap(root, pieces["wrapped"], kek_aad(tenant, epoch)))
+
+    return Form(
+        "wrapped KEK",
+        {"wrapped": wrapped},
+        opened(),
+        {
+            "to another root epoch": opened(root=2),
+            "to another tenant": opened(tenant=OTHER),
+            "to another epoch": opened(epoch=6),
+            "to the place of an export's key": lambda pieces: asyncio.run(
+                keyring.unwrap(1, pieces["wrapped"], export_aad(1))
+            ),
+        },
+    )
+
+
+def _export(keyring: LocalKeyring) -> Form:
+    key = os.urandom(32)
+    header = Header(1, asyncio.run(keyring.wrap(1, key, export_aad(1))))
+
+    def made(section: str) -> bytes:
+        file = io.BytesIO()
+        writer = SealedWriter([file], key, header)
+        writer.section(section)
+        asyncio.run(writer.write(b"rows of " + section.encode()))
+        writer.section("roots")
+        writer.end()
+        return file.getvalue()
+
+    def opened(raw: bytes) -> list[tuple[str, bytes]]:
+        file = io.BytesIO(raw)
+        found = Header.read(file)
+        return list(read_sections(file, asyncio.run(open_file(keyring, found)), found))
+
+    whole, start = made(f"{TENANT}/1/epochs"), len(header.raw)
+    frames, rest = [], whole[start:]
+    while rest:
+        size = 4 + int.from_bytes(rest[:4])
+        frames.append(rest[:size])
+        rest = rest[size:]
+
+    def reordered(*numbers: int) -> Opening:
+        return lambda pieces: opened(header.raw + b"".join(frames[number] for number in numbers))
+
+    return Form(
+        "export of the key tables",
+        {"file": whole},
+        lambda pieces: opened(pieces["file"]),
+        {
+            "two frames exchanged": reordered(1, 0, 2, 3),
+            "a frame left out": reordered(0, 2, 3),
+            "a frame twice": reordered(0, 1, 1, 2, 3),
+            "the end left out": reordered(0, 1, 2),
+            "the end twice": reordered(0, 1, 2, 3, 3),
+            "the end too early": reordered(0, 1, 3),
+            "nothing but the header": reordered(),
+        },
+        # Of a root epoch that does not exist nobody can say more.
+        refusals=(TamperedRecord, KeyNotYetKnown),
+    )
+
+
+def _raw_keys_file() -> Form:
+    router = Signer.from_bytes("router", os.urandom(32))
+    now = datetime.now(UTC)
+    public = HybridPrivateKey.generate().public.raw
+    key = RawKey.model_construct(public_key=public, active_from=now, seal_until=now + timedelta(days=4))
+
+    def known(signer: Signer, process: str = "router") -> KnownSigner:
+        return KnownSigner("router", signer.public_raw, RIGHTS_BY_PROCESS[process])
+
+    def opened(by: KnownSigner) -> Opening:
+        return lambda pieces: raw_keys.decode(pieces["file"], by)
+
+    return Form(
+        "raw keys' file",
+        {"file": raw_keys.encode((key,), router)},
+        opened(known(router)),
+        {
+            "signed by another router": opened(known(Signer.from_bytes("router", os.urandom(32)))),
+            "signed by who may not": opened(known(router, "ingest")),
+        },
+    )
