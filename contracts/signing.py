@@ -29,6 +29,9 @@ class Right(StrEnum):
     SIGN_GRANT_KEYS = "sign.grant_keys"
     ANNOUNCE_ERASURE = "announce.erasure"
     """Say `subject.erased` on a tenant's topic, and nothing else there (`contracts.subject_erased`)."""
+    SIGN_FENCES = "sign.fences"
+    SIGN_OUTCOMES = "sign.outcomes"
+    SIGN_AUDIT = "sign.audit"
 
 
 RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
@@ -36,7 +39,15 @@ RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
     "router": frozenset({Right.SEAL_TENANT, Right.SEAL_REQUESTS, Right.SIGN_RAW_KEYS, Right.QUARANTINE_RAW}),
     "store": frozenset({Right.QUARANTINE_TENANT}),
     "custodian": frozenset({Right.SIGN_CONTROL, Right.SIGN_GRANT_KEYS}),
-    "erasure": frozenset({Right.SEAL_TENANT, Right.ANNOUNCE_ERASURE}),
+    "erasure": frozenset(
+        {
+            Right.SEAL_TENANT,
+            Right.ANNOUNCE_ERASURE,
+            Right.SIGN_FENCES,
+            Right.SIGN_OUTCOMES,
+            Right.SIGN_AUDIT,
+        }
+    ),
     "operator": frozenset({Right.SIGN_CONTROL, Right.SEAL_REQUESTS}),
 }
 """What each kind of process may sign; the operator's command replays in the zone whose key it is given."""

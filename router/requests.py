@@ -15,7 +15,14 @@ from uuid import UUID
 
 from contracts import topics
 from contracts.control import RECIPIENT_ERASURE, AccountRecord, ControlView
-from contracts.erasure_requests import MK_REQUEST, MK_REQUEST_KIND, MK_TENANT, ErasureRequest, request_id
+from contracts.erasure_requests import (
+    MK_REQUEST,
+    MK_REQUEST_KIND,
+    MK_TENANT,
+    AccountRequest,
+    MessageRequest,
+    request_id,
+)
 from contracts.errors import TransientError
 from contracts.sealing import NO_TENANT
 from router.endings import RecordEndings
@@ -41,7 +48,7 @@ def request_kind(item: Item) -> Kind | None:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    request: ErasureRequest
+    request: MessageRequest | AccountRequest
     endings: RecordEndings
     number: int
 
@@ -72,16 +79,27 @@ class ErasureRequests:
         event: Event,
     ) -> None:
         """Queue the request that this event makes; the item ends when it is acknowledged."""
-        request = ErasureRequest(
-            kind=kind,
-            request=request_id(kind, event.event),
-            tenant=tenant,
-            account=account.account,
-            cause=event.event,
-            reason=_REASONS[kind],
-            message_ref=event.message_ref.hex() if kind == "message" and event.message_ref else None,
-            received_at_ms=endings.origin.received_at_ms,
-        )
+        identity = request_id(kind, event.event)
+        request: MessageRequest | AccountRequest
+        if kind == "message":
+            request = MessageRequest(
+                request=identity,
+                tenant=tenant,
+                account=account.account,
+                cause=event.event,
+                reason=_REASONS[kind],
+                message_ref=event.message_ref.hex() if event.message_ref else None,
+                received_at_ms=endings.origin.received_at_ms,
+            )
+        else:
+            request = AccountRequest(
+                request=identity,
+                tenant=tenant,
+                account=account.account,
+                cause=event.event,
+                reason=_REASONS[kind],
+                received_at_ms=endings.origin.received_at_ms,
+            )
         self._queue.append(_Waiting(request, endings, number))
         self._wake.set()
 
@@ -108,7 +126,7 @@ class ErasureRequests:
                 self._on_written(waiting.request.kind)
                 waiting.endings.published((waiting.number,), waiting.request.tenant)
 
-    async def _send(self, request: ErasureRequest) -> None:
+    async def _send(self, request: MessageRequest | AccountRequest) -> None:
         headers = [
             (MK_REQUEST, str(request.request).encode()),
             (MK_REQUEST_KIND, request.kind.encode()),

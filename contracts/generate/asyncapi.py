@@ -23,18 +23,11 @@ _SEALED: Final = (
     "The value is sealed (`MW`, version 1, suite 1): the payload described here is what it holds once opened."
 )
 _BYTES: Final = {"type": "string", "format": "binary"}
-EMPTY: Final = "Nothing is written here in this version, so no message is described: the topic is declared for what will."
 
 
 def topic_specs() -> tuple[TopicSpec, ...]:
     """All topics; those of a slot with `{slot}` in the name."""
     return (*topics.STATIC_TOPICS, *topics.slot_topics("{slot}", 1))
-
-
-def described_topics() -> frozenset[str]:
-    """Topics on which something is written in this version."""
-    sealed_or_aside = {topics.RAW, topics.QUARANTINE_RAW, topics.QUARANTINE_TENANT, TENANT_EVENTS}
-    return frozenset({*sealed_or_aside, *(record.topic for record in RECORDS)})
 
 
 def channel_id(topic: str) -> str:
@@ -102,8 +95,6 @@ def _channel(spec: TopicSpec, messages: Sequence[str]) -> Document:
             }
         },
     }
-    if not messages:
-        channel["description"] += f" {EMPTY}"
     if "{slot}" in spec.name:
         channel["parameters"] = {
             "slot": {
@@ -151,6 +142,8 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
         headers = {
             topics.CONTROL: header_table.CONTROL,
             TENANT_KEYS: header_table.CONTROL,
+            topics.ERASURE_FENCES: header_table.CONTROL,
+            topics.ERASURE_OUTCOMES: header_table.CONTROL,
             topics.ERASURE_REQUESTS: (*header_table.REQUEST, *header_table.EPOCH),
             TENANT_EVENTS: (*header_table.NOTICE, *header_table.EPOCH),
         }.get(record.topic, ())

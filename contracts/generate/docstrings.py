@@ -13,7 +13,7 @@ import textwrap
 from functools import cache
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 _INTERNAL: Final = re.compile(
     r"\s*\(?(?:META|DESIGN|PRIVACY|STYLE)(?:\.md)? sections? [\d.§]+(?:(?:, | and |-|–)[\d.]*\d)*(?:, rows? [\d, and]+|, last row)?"
@@ -39,7 +39,7 @@ def of_fields(model: type[BaseModel]) -> dict[str, str]:
     """What stands under each field of the model and of its parents; fields without a string are absent."""
     found: dict[str, str] = {}
     for parent in reversed(model.__mro__):
-        if parent is BaseModel or not issubclass(parent, BaseModel):
+        if parent is BaseModel or not issubclass(parent, BaseModel) or issubclass(parent, RootModel):
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(parent)))
         body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []

@@ -100,5 +100,5 @@ CONTROL: Final = (
 REQUEST: Final = (
     Header(erasure_requests.MK_REQUEST, "The request's id.", _UUID),
     Header(erasure_requests.MK_REQUEST_KIND, "What is to be erased.", "^[a-z_]+$"),
-    Header(erasure_requests.MK_TENANT, "Whose request it is.", _UUID),
+    Header(erasure_requests.MK_TENANT, "Whose request it is; absent from a callback.", _UUID, always=False),
 )

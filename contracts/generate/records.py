@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from contracts import subject_erased, topics
+from contracts import erasure_requests, fences, outcomes, subject_erased, topics
 from contracts.control import (
     AccountRecord,
     GrantRecord,
@@ -19,7 +19,6 @@ from contracts.control import (
     TenantRecord,
     TransportKeyRecord,
 )
-from contracts.erasure_requests import ErasureRequest
 from contracts.grants import GrantKeyRecord
 from contracts.ledger import ExpiredLine, RawLine
 
@@ -70,10 +69,12 @@ RECORDS: Final = (
     RecordType("grant.key", 1, GrantKeyRecord, TENANT_KEYS, "the grant's id, 16 bytes"),
     RecordType(
         "erasure.request",
-        1,
-        ErasureRequest,
+        2,
+        erasure_requests.ErasureRequest,
         topics.ERASURE_REQUESTS,
-        "the tenant's id, 16 bytes",
+        "the tenant's id, 16 bytes; of a callback SHA-256 of app and user id, 32 bytes",
         sealed=True,
     ),
+    RecordType("erasure.fence", 1, fences.Fence, topics.ERASURE_FENCES, "the tenant's id, 16 bytes"),
+    RecordType("erasure.outcome", 1, outcomes.Outcome, topics.ERASURE_OUTCOMES, "the request's id, 16 bytes"),
 )

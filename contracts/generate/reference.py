@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from contracts.events.registry import EventType
 from contracts.generate import header_table
-from contracts.generate.asyncapi import described_topics, topic_specs
+from contracts.generate.asyncapi import topic_specs
 from contracts.generate.header_table import Header
 from contracts.generate.records import RECORDS
 from contracts.generate.register_words import LEGAL_BASES
@@ -78,16 +78,7 @@ def page(types: Mapping[str, EventType], schemas: Schemas, examples: Examples) -
 
 
 def _topics() -> str:
-    written = described_topics()
-    rows = (
-        [
-            _code(spec.name),
-            escape(spec.purpose)
-            + ("" if spec.name in written else " Nothing is written here in this version."),
-            *_facts(spec),
-        ]
-        for spec in topic_specs()
-    )
+    rows = ([_code(spec.name), escape(spec.purpose), *_facts(spec)] for spec in topic_specs())
     names = ("topic", "what lies on it", "written by", "read by", "partitions", "kept", "largest record")
     return _table("Topics", names, rows)
 

@@ -80,6 +80,7 @@ def _compact(schema: Any) -> Any:
 
 def _described(model: type[BaseModel]) -> Schema:
     made: Schema = model.model_json_schema(schema_generator=_WithoutTitles)
+    made.pop("discriminator", None)  # OpenAPI's word, an object there; AsyncAPI has another of that name
     models = {found.__name__: found for found in _models(model, set())}
     for name, part in ((model.__name__, made), *made.get("$defs", {}).items()):
         found = models.get(name)

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from contracts import topics
+from contracts import fences, outcomes, topics
 from contracts.control import (
     ControlRecord,
     GrantRecord,
@@ -24,7 +24,15 @@ from contracts.control import (
     TransportKeyRecord,
     encode,
 )
-from contracts.erasure_requests import ErasureRequest
+from contracts.erasure_requests import (
+    AccountRequest,
+    AnyRequest,
+    CallbackRequest,
+    Identifier,
+    MessageRequest,
+    SubjectRequest,
+    parse_request,
+)
 from contracts.events.registry import EVENT_TYPES
 from contracts.generate.asyncapi import channel_id
 from contracts.generate.files import ASYNCAPI
@@ -176,14 +184,19 @@ def test_a_grants_key_is_as_documented() -> None:
     assert _problems("grant.key", headers) == []
 
 
-def test_ledger_lines_and_erasure_requests_are_as_documented() -> None:
+def test_ledger_lines_are_as_documented() -> None:
     counts = TenantCounts(events=1, quarantined={"defect": 1}, refused={"no_consent": 2})
     line = RawLine(
         topic=topics.RAW, partition=0, offset=1, deliveries=1, items=4, tenants={str(TENANT): counts}
     )
     gap = ExpiredLine(topic=TOPIC, partition=0, first_offset=1, next_offset=9)
-    request = ErasureRequest(
-        kind="message",
+    for name, record in (("ledger.raw", line), ("ledger.expired_unread", gap)):
+        assert _fits(name, record.model_dump_json().encode()), name
+        assert not _fits(name, b"{}")
+
+
+REQUESTS: Final = (
+    MessageRequest(
         request=UUID(int=5),
         tenant=TENANT,
         account=UUID(int=6),
@@ -191,7 +204,69 @@ def test_ledger_lines_and_erasure_requests_are_as_documented() -> None:
         reason="unsent",
         message_ref="0" * 32,
         received_at_ms=NOW_MS,
+    ),
+    AccountRequest(
+        request=UUID(int=5),
+        tenant=TENANT,
+        account=UUID(int=6),
+        cause=UUID(int=7),
+        reason="account_removed",
+        received_at_ms=NOW_MS,
+    ),
+    SubjectRequest(
+        request=UUID(int=5),
+        tenant=TENANT,
+        identifiers=(Identifier(kind="phone", value="5511999990000"),),
+        reason="operator",
+        asked_by="op",
+        requested_at_ms=NOW_MS,
+        received_at_ms=NOW_MS,
+    ),
+    CallbackRequest(
+        request=UUID(int=5),
+        callback="data_deletion",
+        app="demo",
+        user_id="1",
+        issued_at_s=NOW_MS // 1000,
+        received_at_ms=NOW_MS,
+    ),
+)
+
+
+def test_erasure_requests_of_every_kind_are_as_documented_and_read_back() -> None:
+    assert {type(request) for request in REQUESTS} == set(get_args(AnyRequest))
+    for request in REQUESTS:
+        value = request.model_dump_json().encode()
+        assert _fits("erasure.request", value), request.kind
+        assert parse_request(value) == request
+    assert not _fits("erasure.request", b"{}")
+
+
+def test_fences_and_outcomes_are_as_documented() -> None:
+    erasure = Signer.from_bytes("erasure", b"e" * 32)
+    fence = fences.Fence(
+        request=UUID(int=5),
+        tenant=TENANT,
+        subject=UUID(int=8),
+        pseudonyms=("0" * 32,),
+        generation=1,
+        watermark_s=NOW_MS // 1000,
+        executed_at_us=NOW_MS * 1000,
     )
-    for name, made in (("ledger.raw", line), ("ledger.expired_unread", gap), ("erasure.request", request)):
-        assert _fits(name, made.model_dump_json().encode()), name
-        assert not _fits(name, b"{}")
+    outcome = outcomes.Outcome(
+        request=UUID(int=5),
+        tenant=TENANT,
+        kind="subject",
+        origin="operator",
+        state=outcomes.State.DECIDED,
+        at_ms=NOW_MS,
+        requested_at_ms=NOW_MS,
+        received_at_ms=NOW_MS,
+    )
+    signed = {
+        "erasure.fence": fences.encode(fence, erasure),
+        "erasure.outcome": outcomes.encode(outcome, erasure),
+    }
+    for name, (_, value, headers) in signed.items():
+        assert _fits(name, value), name
+        assert _problems(name, headers) == [], name

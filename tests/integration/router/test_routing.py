@@ -9,7 +9,7 @@ from base64 import b64encode
 import pytest
 
 from contracts.control import IdKind, SignerRecord, tenant_recipient
-from contracts.erasure_requests import ErasureRequest
+from contracts.erasure_requests import MessageRequest
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import RecordOpener
 from contracts.topics import ERASURE_REQUESTS, QUARANTINE_RAW, slot_topics
@@ -195,7 +195,7 @@ async def test_an_unsend_is_an_event_and_a_sealed_erasure_request(plant: Plant) 
     opened = opener.open(
         ERASURE_REQUESTS, record.value, record.headers, broker_time_s=record.timestamp / 1000
     )
-    request = ErasureRequest.model_validate_json(opened.plaintext)
+    request = MessageRequest.model_validate_json(opened.plaintext)
     assert record.key == tenant.tenant.bytes
     assert (request.kind, request.account, str(request.cause)) == ("message", account, event.event_id)
     assert request.message_ref == event.headers["mk_ref"].decode()
