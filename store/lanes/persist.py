@@ -238,7 +238,12 @@ class Persister:
         # A subject that no stored event needed is not made, and neither are its aliases and links.
         skipped = subjects.new_subjects - made
         aliases = [pair for pair in subjects.new_aliases.items() if pair[1] not in skipped]
-        links = [pair for pair in subjects.new_links if not skipped.intersection(pair)]
+        links = [
+            # Where somebody of those it joins was erased, what the others had by then must go too: erasure does that.
+            (*pair, event if subjects.fence_of(pair[0]).stands else None)
+            for pair, event in subjects.new_links.items()
+            if not skipped.intersection(pair)
+        ]
         if ring.opened:
             opened = sorted(ring.opened)
             count = await fetch_row(
@@ -257,8 +262,9 @@ class Persister:
                 [subject for subject, _, _ in ring.created],
                 [wrapped for _, wrapped, _ in ring.created],
                 [epoch for _, _, epoch in ring.created],
-                [low for low, _ in links],
-                [high for _, high in links],
+                [low for low, _, _ in links],
+                [high for _, high, _ in links],
+                [event for _, _, event in links],
             )
             if count is None or count[0] != len(aliases):
                 raise WriteConflict("another writer made an alias first")

@@ -79,7 +79,8 @@ FROM reached JOIN "{schema}".subject s ON s.subject_id = reached.subject_id
 WHERE reached.root <> reached.subject_id;
 
 -- New aliases, then subjects and links. $1, $2: pseudonyms and their subjects. $3..$5: new subjects,
--- wrapped DEKs, epochs. $6, $7: links, ordered pairs. Fewer aliases than given means that another writer was
+-- wrapped DEKs, epochs. $6, $7: links, ordered pairs; $8: the event, where the link joins somebody who was erased: a link
+-- that is really new is then a join that erasure must carry out. Fewer aliases than given means that another writer was
 -- first: roll back and read again.
 -- name: create_subjects
 WITH new_alias AS (
@@ -92,7 +93,12 @@ WITH new_alias AS (
 ), new_link AS (
     INSERT INTO "{schema}".same_person (low, high)
     SELECT low, high FROM unnest($6::uuid[], $7::uuid[]) AS given (low, high) ORDER BY low, high
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING low, high
+), new_join AS (
+    INSERT INTO "{schema}".join_request (event_id, kept, joined)
+    SELECT given.event_id, low, high
+    FROM new_link JOIN unnest($6::uuid[], $7::uuid[], $8::uuid[]) AS given (low, high, event_id) USING (low, high)
+    WHERE given.event_id IS NOT NULL ORDER BY low, high
 )
 SELECT count(*)::int FROM new_alias;
 

@@ -39,7 +39,8 @@ class Subjects:
         self.known: dict[UUID, KnownSubject] = {}
         self.new_aliases: dict[bytes, UUID] = {}
         self.new_subjects: set[UUID] = set()
-        self.new_links: set[tuple[UUID, UUID]] = set()
+        self.new_links: dict[tuple[UUID, UUID], UUID] = {}
+        """Ordered pairs, and the first event that names both."""
         self._by_alias: dict[bytes, UUID] = {}
         self._by_ref: dict[bytes, UUID] = {}
         self._leader: dict[UUID, UUID] = {}
@@ -98,7 +99,7 @@ class Subjects:
             if owner is None:
                 self._by_alias[alias] = self.new_aliases[alias] = home
             elif owner != home:
-                self.new_links.add((min(home, owner), max(home, owner)))
+                self.new_links.setdefault((min(home, owner), max(home, owner)), event.event_id)
                 self._join(home, owner)
         if event.message_ref and event.persons:
             self._by_ref.setdefault(event.message_ref, home)

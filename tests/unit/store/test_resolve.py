@@ -39,7 +39,7 @@ def test_the_first_alias_that_somebody_has_decides() -> None:
     found.add_alias(C, known(1))
     assert found.home_of(naming(A, B, C)) == UUID(int=2)
     assert found.new_aliases == {A: UUID(int=2)}
-    assert found.new_links == {(UUID(int=1), UUID(int=2))}
+    assert found.new_links == {(UUID(int=1), UUID(int=2)): EVENT.event_id}
 
 
 def test_a_link_joins_the_fences_of_both_ends_whichever_is_resolved_first() -> None:
