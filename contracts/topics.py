@@ -22,6 +22,7 @@ CONTROL: Final = "mk.control.v1"
 ERASURE_REQUESTS: Final = "mk.erasure.requests.v1"
 ERASURE_FENCES: Final = "mk.erasure.fences.v1"
 ERASURE_OUTCOMES: Final = "mk.erasure.outcomes.v1"
+AUDIT_CHECKPOINTS: Final = "mk.audit.checkpoints.v1"
 
 TENANT_PREFIX: Final = "mk.t."
 TENANT_EVENTS_SUFFIX: Final = ".events.v1"
@@ -153,6 +154,18 @@ STATIC_TOPICS: Final[tuple[TopicSpec, ...]] = (
         ("desk", "erasure", "operators", "downstream"),
         4,
         4,
+        5 * 366 * DAY_MS,
+        1 * MIB,
+        segment_ms=DAY_MS,
+    ),
+    TopicSpec(
+        AUDIT_CHECKPOINTS,
+        "Signed heads of the audit log's tree with the leaf hashes since the last: its anchor outside the database.",
+        "erasure",
+        ("erasure",),
+        ("erasure", "operators"),
+        1,
+        1,
         5 * 366 * DAY_MS,
         1 * MIB,
         segment_ms=DAY_MS,

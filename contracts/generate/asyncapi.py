@@ -144,6 +144,7 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
             TENANT_KEYS: header_table.CONTROL,
             topics.ERASURE_FENCES: header_table.CONTROL,
             topics.ERASURE_OUTCOMES: header_table.CONTROL,
+            topics.AUDIT_CHECKPOINTS: header_table.CONTROL,
             topics.ERASURE_REQUESTS: (*header_table.REQUEST, *header_table.EPOCH),
             TENANT_EVENTS: (*header_table.NOTICE, *header_table.EPOCH),
         }.get(record.topic, ())

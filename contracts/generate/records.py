@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from contracts import erasure_requests, fences, outcomes, subject_erased, topics
+from contracts import audit_checkpoints, erasure_requests, fences, outcomes, subject_erased, topics
 from contracts.control import (
     AccountRecord,
     GrantRecord,
@@ -77,4 +77,11 @@ RECORDS: Final = (
     ),
     RecordType("erasure.fence", 1, fences.Fence, topics.ERASURE_FENCES, "the tenant's id, 16 bytes"),
     RecordType("erasure.outcome", 1, outcomes.Outcome, topics.ERASURE_OUTCOMES, "the request's id, 16 bytes"),
+    RecordType(
+        "audit.checkpoint",
+        1,
+        audit_checkpoints.Checkpoint,
+        topics.AUDIT_CHECKPOINTS,
+        "the tree's size, 8 bytes, big-endian",
+    ),
 )

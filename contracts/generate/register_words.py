@@ -39,6 +39,7 @@ PORTUGUESE: Final[Mapping[str, str]] = {
     "Deletion events: a subject, a message, an account, a tenant, a withdrawn consent.": "Eventos de eliminação: um titular, uma mensagem, uma conta, uma empresa, um consentimento revogado.",
     "Every executed erasure: pseudonyms, generation, watermark. The restore gate reads it.": "Cada eliminação executada: pseudônimos, geração, marca temporal. Consultada antes de restaurar cópias.",
     "State changes and signed receipts of erasure requests; ids only.": "Mudanças de estado e recibos assinados dos pedidos de eliminação; somente identificadores.",
+    "Signed heads of the audit log's tree with the leaf hashes since the last: its anchor outside the database.": "Raízes assinadas da árvore do registro de auditoria, com os hashes das entradas desde a anterior: sua âncora fora do banco de dados.",
     "One tenant's events, one CloudEvent a record, sealed for that tenant.": "Eventos de uma empresa, um CloudEvent por registro, lacrados para essa empresa.",
     "The day's private transport half, wrapped for each active grant of the tenant.": "A metade privada da chave de transporte do dia, lacrada para cada autorização ativa da empresa.",
     # Whose data it is.
@@ -152,6 +153,7 @@ PERSONAL_FORM: Final[Mapping[str, Mapping[Language, str]]] = {
     topics.ERASURE_REQUESTS: {"en": "pseudonyms, sealed", "pt": "pseudônimos, lacrados"},
     topics.ERASURE_FENCES: {"en": "pseudonyms", "pt": "pseudônimos"},
     topics.ERASURE_OUTCOMES: {"en": "none", "pt": "nenhum"},
+    topics.AUDIT_CHECKPOINTS: {"en": "none", "pt": "nenhum"},
     topics.tenant_events_topic("{slot}"): {
         "en": "sealed for the tenant; pseudonyms in keys and headers",
         "pt": "lacrados para a empresa; pseudônimos em chaves e cabeçalhos",

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from contracts import fences, outcomes, topics
+from contracts import audit_checkpoints, fences, outcomes, topics
 from contracts.control import (
     ControlRecord,
     GrantRecord,
@@ -42,6 +42,7 @@ from contracts.grants import ForGrant, wrap_for_grant
 from contracts.headers import MK_COUNT, MK_SIZE
 from contracts.hybrid import HybridPrivateKey
 from contracts.ledger import ExpiredLine, RawLine, TenantCounts
+from contracts.merkle import Frontier, leaf_hash
 from contracts.sealing import SealingEpoch
 from contracts.signing import Right, Signer
 from contracts.subject_erased import SUBJECT_ERASED, SubjectErased, announcement
@@ -242,7 +243,7 @@ def test_erasure_requests_of_every_kind_are_as_documented_and_read_back() -> Non
     assert not _fits("erasure.request", b"{}")
 
 
-def test_fences_and_outcomes_are_as_documented() -> None:
+def test_fences_outcomes_and_checkpoints_are_as_documented() -> None:
     erasure = Signer.from_bytes("erasure", b"e" * 32)
     fence = fences.Fence(
         request=UUID(int=5),
@@ -263,7 +264,11 @@ def test_fences_and_outcomes_are_as_documented() -> None:
         requested_at_ms=NOW_MS,
         received_at_ms=NOW_MS,
     )
+    tree = Frontier()
+    tree.append(leaf_hash(b"{}"))
+    checkpoint = audit_checkpoints.checkpoint_of(tree, [leaf_hash(b"{}")], NOW_MS)
     signed = {
+        "audit.checkpoint": audit_checkpoints.encode(checkpoint, erasure),
         "erasure.fence": fences.encode(fence, erasure),
         "erasure.outcome": outcomes.encode(outcome, erasure),
     }

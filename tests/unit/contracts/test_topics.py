@@ -28,6 +28,7 @@ def test_sizes_and_retention_are_those_of_the_design() -> None:
         topics.ERASURE_REQUESTS: 720,
         topics.ERASURE_FENCES: 230 * 24,
         topics.ERASURE_OUTCOMES: 5 * 366 * 24,
+        topics.AUDIT_CHECKPOINTS: 5 * 366 * 24,
     }
     assert topics.BY_NAME[topics.RAW].max_message_bytes == 5 * topics.MIB
     assert topics.BY_NAME[topics.QUARANTINE_RAW].max_message_bytes == 8 * topics.MIB
