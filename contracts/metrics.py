@@ -300,6 +300,7 @@ CUSTODIAN_ERRORS: Final = MetricSpec(
             "epochs",
             "exports",
             "grants",
+            "withdrawals",
         )
     },
 )

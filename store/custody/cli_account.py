@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,12 +18,16 @@ import asyncpg
 import orjson
 
 from contracts.control import AccountRecord, IdKind, app_scoped_user_hash
+from contracts.erasure_requests import AccountRequest, request_id
+from contracts.errors import TransientError
 from runtime.files import SecretFolder
+from store.custody.asking import request_sender
 from store.custody.cli_tenant import wait_until_ready
 from store.custody.control import announce_account
 from store.custody.database import SQL
 from store.custody.errors import AccountIdTaken, UnknownName
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
+from store.custody.withdrawals import withdraw
 from store.database import translated
 
 SCOPES: Final = ("messaging", "comments", "account")
@@ -100,20 +105,40 @@ async def _insert(
 
 
 async def disconnect(desk: Desk, account: UUID) -> AccountRecord:
-    """Withdraw an account's consent and disconnect it; returns once that is acknowledged on control. Idempotent.
+    """Withdraw an account's consent, disconnect it, and ask for the erasure of what it brought; idempotent.
 
-    Raises UnknownName.
+    Returns once control and the erasure consumer's topic have it. The request goes first: killed after it, the custodian
+    withdraws all the same. Where it cannot be written the consent is withdrawn, and then its error raised: repeat the
+    command. Raises UnknownName.
     """
-    connection = desk.connection
+    with translated():
+        row = await desk.connection.fetchrow(SQL["account_and_consent"], account)
+    if row is None:
+        raise UnknownName("no account of that id; mkc account list shows them")
+    unasked: TransientError | None = None
+    try:
+        async with request_sender(desk.settings) as sender:
+            await sender.send(_request_of(row, int(time.time() * 1000)))
+    except TransientError as exc:
+        unasked = exc
     async with desk.publisher() as publisher:
-        with translated():
-            async with connection.transaction():
-                if await connection.fetchrow(SQL["account_locked"], account) is None:
-                    raise UnknownName("no account of that id; mkc account list shows them")
-                await connection.execute(SQL["disconnect_account"], account)
-                await connection.execute(SQL["release_account_ids"], account)
-                await connection.execute(SQL["withdraw_consent"], account)
-        return await announce_account(connection, publisher, account)
+        await withdraw(desk.connection, account)
+        record = await announce_account(desk.connection, publisher, account)
+    if unasked is not None:
+        raise unasked
+    return record
+
+
+def _request_of(row: asyncpg.Record, now_ms: int) -> AccountRequest:
+    """One withdrawal, one request: its id comes from the consent."""
+    return AccountRequest(
+        request=request_id("account", row["proof_ref"]),
+        received_at_ms=now_ms,
+        tenant=row["tenant_id"],
+        account=row["account_id"],
+        cause=row["proof_ref"],
+        reason="consent_withdrawn",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,7 +185,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what it covers, comma-separated (default {','.join(SCOPES)})",
     )
     add.add_argument("--label", default="", help="a name for people")
-    remove = with_json(commands.add_parser("disconnect", help="withdraw the consent and disconnect"))
+    remove = with_json(
+        commands.add_parser(
+            "disconnect", help="withdraw the consent, disconnect, have the account's data erased"
+        )
+    )
     remove.add_argument("account", type=UUID, help="the account's id")
     show = with_json(commands.add_parser("list", help="show accounts, their ids and consent"))
     show.add_argument("tenant", nargs="?", help="only this tenant's (name or id)")
@@ -231,7 +260,9 @@ async def _disconnect(desk: Desk, account: UUID, as_json: bool) -> int:
     if as_json:
         say_json({"account": record.account, "tenant": record.tenant, "state": record.state})
     else:
-        say(f"{record.account} disconnected; its consent is withdrawn")
+        say(
+            f"{record.account} disconnected; its consent is withdrawn, its data is to be erased (mkc erasure status)"
+        )
     return 0
 
 

@@ -46,6 +46,7 @@ from store.custody.partitions import ensure_partitions
 from store.custody.provision import Provisioner
 from store.custody.slots import ensure_slots, free_counts
 from store.custody.tenant_schema import migrate_tenants
+from store.custody.withdrawals import Withdrawals
 from store.database import translated
 from store.keys.provider import KeyProvider
 
@@ -54,7 +55,17 @@ if TYPE_CHECKING:
 
 TENANT_STATES: Final = ("requested", "provisioned", "ready", "paused", "leaving")
 Duty = Literal[
-    "slots", "provision", "keys", "partitions", "control", "ledger", "schemas", "epochs", "exports", "grants"
+    "slots",
+    "provision",
+    "keys",
+    "partitions",
+    "control",
+    "ledger",
+    "schemas",
+    "epochs",
+    "exports",
+    "grants",
+    "withdrawals",
 ]
 
 
@@ -98,6 +109,7 @@ class Duties:
             tools.clock,
         )
         self._rotation = Rotation(connection, tools.provider, tools.plan)
+        self._withdrawn = Withdrawals(connection, tools.publisher)
         self.slots_ready = False
         self.failed = False
         self._waiting = False
@@ -106,6 +118,7 @@ class Duties:
     async def quick_pass(self) -> bool:
         """New tenants and slots: cheap enough for every second. True when nothing is left to do."""
         self.failed = self._waiting = False
+        await self._attempt("withdrawals", self._withdrawals)
         await self._attempt("grants", self._grants)
         # A root epoch is made by the full pass, which comes first after a start.
         await self._attempt("provision", self._provision)
@@ -123,6 +136,7 @@ class Duties:
     async def full_pass(self) -> bool:
         """Everything. True when nothing is left to do."""
         self.failed = self._waiting = False
+        await self._attempt("withdrawals", self._withdrawals)
         await self._attempt("grants", self._compare_access)
         await self._attempt("keys", self._root_epoch)
         await self._attempt("provision", self._provision)
@@ -176,6 +190,9 @@ class Duties:
         )
         if changed:
             logging.get_logger().info("grants.changed", count=changed)
+
+    async def _withdrawals(self) -> None:
+        await self._withdrawn.tend()
 
     async def _compare_access(self) -> None:
         await self._grants(compare=True)

@@ -213,6 +213,16 @@ UPDATE mk.account_id SET active = false WHERE account_id = $1
 -- name: withdraw_consent
 UPDATE mk.consent SET state = 'withdrawn', since = clock_timestamp() WHERE account_id = $1 AND state = 'active'
 
+-- name: account_and_consent
+SELECT a.account_id, a.tenant_id, c.proof_ref FROM mk.account a JOIN mk.consent c USING (account_id)
+WHERE a.account_id = $1 ORDER BY c.since DESC, c.proof_ref LIMIT 1
+
+-- name: withdrawals_asked_for
+-- Accounts whose erasure waits: it begins once control says that the consent is withdrawn. Not for a tenant's request about
+-- an account of another.
+SELECT DISTINCT r.account_id FROM mk.erasure_request r JOIN mk.account a ON a.account_id = r.account_id AND a.tenant_id = r.tenant_id
+WHERE r.kind = 'account' AND r.state IN ('received', 'identity_pending', 'decided')
+
 -- name: list_accounts
 SELECT a.account_id, t.name AS tenant, a.tenant_id, a.product, a.state, a.label, a.connected_by, a.connected_at,
     (SELECT coalesce(json_agg(json_build_array(i.kind, i.value) ORDER BY i.kind, i.value), '[]') FROM mk.account_id i

@@ -25,12 +25,12 @@ from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from runtime.metrics import ProcessMetrics
-from store.custody.control import Announced, ControlPublisher
+from store.custody.control import Announced, ControlPublisher, announce_keys
 from store.custody.database import SQL
 from store.custody.duties import Duties, Tools
 from store.custody.epochs.rotation import Plan
 from store.custody.grants import GrantKeySender
-from store.custody.keys import ensure_root_epoch
+from store.custody.keys import Recipient, ensure_keys, ensure_root_epoch
 from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer
@@ -142,9 +142,13 @@ class Custodian:
         return Duties(self.connection, self.tools)
 
     async def prepare(self) -> None:
-        """A root epoch and free slots: what a full pass makes, without its rounds over control."""
-        await ensure_root_epoch(self.connection, self.tools.provider)
+        """A root epoch, free slots and erasure's keys: what a full pass makes, without its rounds over control."""
+        tools = self.tools
+        await ensure_root_epoch(self.connection, tools.provider)
         assert await self.duties.quick_pass()
+        await ensure_keys(self.connection, Recipient.erasure(tools.erasure_secrets), tools.clock.now())
+        rows = await self.connection.fetch(SQL["transport_keys_to_announce"], tools.clock.now())
+        await announce_keys(self.connection, tools.publisher, tools.announced, rows)
 
     def provisioner(self, reached: Callable[[UUID, Step], None] = _nothing) -> Provisioner:
         """Provisioning alone, with a listener for its steps."""
