@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.errors import TamperedRecord
 from contracts.headers import Headers
-from contracts.signed_record import sign_record, verify_record
+from contracts.signed_record import pack, sign_record, unpack, verify_record
 from contracts.signing import Right, Signer, SignerLookup
 from contracts.subject_erased import HexPseudonym
 
@@ -32,7 +32,7 @@ class Fence(BaseModel):
     tenant: UUID
     subject: UUID
     """The subject's id where it was erased; in another database the pseudonyms decide. For a message whose sender was
-    not known: the request's id."""
+    not known, and for an account: the request's id."""
     pseudonyms: tuple[HexPseudonym, ...] = Field(default=(), repr=False)
     """Every alias of the subject; empty for a message."""
     generation: int = Field(ge=0, le=32_767)
@@ -45,6 +45,8 @@ class Fence(BaseModel):
     """Ids of undated rows that were erased."""
     refs: tuple[HexRef, ...] = Field(default=(), repr=False)
     """Message refs that were erased."""
+    account: UUID | None = None
+    """An account whose rows were erased, with all that was first received up to `executed_at_us`."""
 
 
 def encode(fence: Fence, signer: Signer) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
@@ -63,3 +65,17 @@ def decode(key: bytes, value: bytes, headers: Headers, signers: SignerLookup) ->
     if fence.tenant.bytes != key:
         raise TamperedRecord("a fence stands under another tenant")
     return fence
+
+
+def keep(value: bytes, headers: Headers) -> bytes:
+    """The record's value and signature in one, for `erasure_step.fence`: what is written again if the topic is lost."""
+    return pack(value, headers)
+
+
+def kept(packed: bytes) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of a record that `keep` packed. Raises TamperedRecord. Verifies nothing: `decode` does."""
+    value, headers = unpack(packed)
+    try:
+        return Fence.model_validate_json(value).tenant.bytes, value, headers
+    except ValidationError as exc:
+        raise TamperedRecord("a fence cannot be read") from exc

@@ -14,6 +14,7 @@ from contracts.signing import Right, Signer, SignerLookup
 
 SIGNED_BY: Final = "by"
 SIGNATURE: Final = "sig"
+_SIGNATURE_BYTES: Final = 64
 
 
 def _message(purpose: bytes, by: str, key: bytes, value: bytes) -> bytes:
@@ -43,3 +44,21 @@ def verify_record(
         raise TamperedRecord("the record is signed by nobody known")
     signer.verify(signature, _message(purpose, by, key, value), right)
     return by
+
+
+def pack(value: bytes, headers: Headers) -> bytes:
+    """Value and signature of a signed record in one, to be kept in a database: name length 1 | name | signature 64 | value."""
+    by_name = index(headers)
+    name, signature = by_name[SIGNED_BY], by_name[SIGNATURE]
+    if len(name) > 0xFF or len(signature) != _SIGNATURE_BYTES:
+        raise ValueError("not the headers of a signed record")
+    return b"".join((bytes((len(name),)), name, signature, value))
+
+
+def unpack(packed: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Value and headers of what `pack` made. Raises TamperedRecord for bytes that it cannot have made."""
+    start = 1 + packed[0] if packed else 0
+    if len(packed) < start + _SIGNATURE_BYTES or not start:
+        raise TamperedRecord("not a kept record")
+    end = start + _SIGNATURE_BYTES
+    return packed[end:], [(SIGNED_BY, packed[1:start]), (SIGNATURE, packed[start:end])]
