@@ -55,6 +55,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "list, show and replay what was set aside",
         {"tenant": "store.lanes.cli_quarantine"},
     ),
+    "audit": Command(
+        "store.audit.cli_audit", "hold the audit log against what was anchored outside the database"
+    ),
     "contract": Command(
         "contracts.generate.cli", "show what an event type promises, and what changed for its readers"
     ),

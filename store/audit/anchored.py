@@ -1,0 +1,88 @@
+"""Reads the checkpoints topic: the audit log's heads outside the database. Joins no consumer group."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts import topics
+from contracts.audit_checkpoints import Checkpoint, decode
+from contracts.errors import TamperedRecord, broker_error
+from contracts.signing import SignerLookup
+from runtime.kafka.clients import consumer
+
+_PARTITION: Final = TopicPartition(topics.AUDIT_CHECKPOINTS, 0)
+_BACK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """What the topic holds. `refused`: records that no known signer of the audit log signed."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    """In the order of the topic; one may stand there twice."""
+    refused: int
+
+
+async def read_all(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None) -> Anchored:
+    """Every checkpoint up to the topic's present end. Raises BrokerUnavailable."""
+    async with _reader(bootstrap, tls) as (reader, first, end):
+        return await _read(reader, first, end, signers)
+
+
+async def read_last(
+    bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None
+) -> Checkpoint | None:
+    """The largest tree among the last records that hold one. Raises BrokerUnavailable."""
+    async with _reader(bootstrap, tls) as (reader, first, end):
+        back = _BACK
+        while True:
+            start = max(first, end - back)
+            found = (await _read(reader, start, end, signers)).checkpoints
+            if found:
+                return max(found, key=lambda checkpoint: checkpoint.tree_size)
+            if start == first:
+                return None
+            back *= 8
+
+
+@asynccontextmanager
+async def _reader(
+    bootstrap: str, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[AIOKafkaConsumer, int, int]]:
+    reader = consumer(bootstrap, "mk-audit", group=None, tls=tls, fetch_max_wait_ms=20)
+    try:
+        await reader.start()
+        reader.assign([_PARTITION])
+        first = (await reader.beginning_offsets([_PARTITION]))[_PARTITION]
+        end = (await reader.end_offsets([_PARTITION]))[_PARTITION]
+        yield reader, first, end
+    except KafkaError as exc:
+        raise broker_error(exc, "the audit log's checkpoints cannot be read") from exc
+    finally:
+        await reader.stop()
+
+
+async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerLookup) -> Anchored:
+    found: list[Checkpoint] = []
+    refused = 0
+    reader.seek(_PARTITION, first)
+    while first < end:
+        for records in (await reader.getmany(_PARTITION, timeout_ms=500)).values():
+            for record in records:
+                if record.offset >= end:
+                    continue
+                try:
+                    found.append(
+                        decode(record.key or b"", record.value or b"", tuple(record.headers), signers)
+                    )
+                except TamperedRecord:
+                    refused += 1
+        first = await reader.position(_PARTITION)
+    return Anchored(tuple(found), refused)

@@ -1,0 +1,246 @@
+"""The audit log on a real Postgres and Kafka: places, heads, restores, and who may touch what."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from contracts import topics
+from contracts.audit_checkpoints import checkpoint_of, encode
+from contracts.errors import BrokerUnavailable
+from contracts.merkle import Frontier, leaf_hash
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
+from runtime.kafka.clients import Producer, acknowledged
+from runtime.kafka.topics import TopicAdmin, TopicSettings
+from store.audit.anchored import read_all, read_last
+from store.audit.cli_audit import read_rows
+from store.audit.examine import Examined, Finding, Wrong, examine
+from store.audit.log import AuditEntry, What, append
+from store.audit.sequencer import Sequencer
+from tests.integration.custody.conftest import Cell
+from tests.support.world import delete_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+
+ERASURE = Signer.from_bytes("erasure", b"e" * 32)
+KNOWN = KnownSigner("erasure", ERASURE.public_raw, RIGHTS_BY_PROCESS["erasure"])
+
+
+def signers(name: str) -> KnownSigner | None:
+    return KNOWN if name == "erasure" else None
+
+
+class Log:
+    """One cell's audit log with a sequencer that steps when told."""
+
+    def __init__(self, cell: Cell, connection: Any, producer: Producer) -> None:
+        self.cell, self.connection, self.producer = cell, connection, producer
+        self.sequencer = self.another()
+
+    def another(self) -> Sequencer:
+        return Sequencer(self.cell.logins["mk_erasure"], self.cell.kafka, self.producer, ERASURE, signers)
+
+    async def say(self, count: int) -> None:
+        for number in range(count):
+            entry = AuditEntry(What.ERASURE_EXECUTED, "erasure", request=uuid4(), numbers={"n": number})
+            await append(self.connection, entry)
+
+    async def examine(self) -> Examined:
+        anchored = await read_all(self.cell.kafka, signers)
+        return examine(await read_rows(self.connection), anchored.checkpoints)
+
+    async def tamper(self, statement: str, *arguments: object) -> None:
+        """As somebody who owns the tables."""
+        async with self.cell.connection() as connection, connection.transaction():
+            await connection.execute("SET LOCAL ROLE mk_owner")
+            await connection.execute(statement, *arguments)
+
+
+@asynccontextmanager
+async def opened(cell: Cell) -> AsyncIterator[Log]:
+    delete_topics(cell.kafka)
+    async with TopicAdmin(cell.kafka, TopicSettings()) as admin:
+        await admin.ensure([topics.BY_NAME[topics.AUDIT_CHECKPOINTS]])
+    producer = Producer(cell.kafka, "test-audit")
+    await producer.start()
+    try:
+        async with cell.connection("mk_erasure") as connection:
+            log = Log(cell, connection, producer)
+            await log.sequencer.resume(connection)
+            yield log
+    finally:
+        await producer.stop()
+
+
+@pytest.fixture
+async def log(cell: Cell) -> AsyncIterator[Log]:
+    async with opened(cell) as one:
+        yield one
+
+
+async def test_committed_entries_get_places_in_order_and_a_signed_head(log: Log) -> None:
+    await log.say(3)
+    assert await log.sequencer.step(log.connection) == 3
+    await log.say(2)
+    assert await log.sequencer.step(log.connection) == 2
+    assert await log.sequencer.step(log.connection) == 0
+    rows = await read_rows(log.connection)
+    assert [row.leaf for row in rows] == [0, 1, 2, 3, 4]
+    assert [row.id for row in rows] == sorted(row.id for row in rows)
+    seen = await log.examine()
+    assert (seen.findings, seen.anchored, seen.waiting) == ((), 5, 0)
+    told = json.loads(rows[0].entry)
+    assert told["at_us"] > 1_700_000_000_000_000
+    assert told["what"] == "erasure.executed"
+
+
+async def test_an_entry_of_a_transaction_that_was_rolled_back_never_was(log: Log) -> None:
+    transaction = log.connection.transaction()
+    await transaction.start()
+    await log.say(1)
+    await transaction.rollback()
+    assert await log.sequencer.step(log.connection) == 0
+
+
+async def test_a_head_that_was_signed_only_is_anchored_by_the_next_process(log: Log) -> None:
+    await log.say(2)
+    nowhere = Producer("127.0.0.1:1", "test-audit-nowhere")
+    cut_off = Sequencer(log.cell.logins["mk_erasure"], log.cell.kafka, nowhere, ERASURE, signers)
+    await cut_off.resume(log.connection)
+    with pytest.raises(BrokerUnavailable):
+        await cut_off.step(log.connection)
+    assert (await log.examine()).anchored == 0
+    following = log.another()
+    await following.resume(log.connection)
+    assert (await log.examine()).anchored == 2
+    await log.say(1)
+    await following.step(log.connection)
+    seen = await log.examine()
+    assert (seen.findings, seen.anchored) == ((), 3)
+
+
+async def test_a_restored_database_goes_on_behind_what_was_anchored_and_the_lost_entries_show(
+    log: Log,
+) -> None:
+    for count in (3, 2):
+        await log.say(count)
+        await log.sequencer.step(log.connection)
+    await log.tamper("DELETE FROM mk.audit_entry WHERE leaf >= 3")
+    await log.tamper("DELETE FROM mk.audit_checkpoint WHERE tree_size > 3")
+    following = log.another()
+    await following.resume(log.connection)
+    await log.say(1)
+    assert await following.step(log.connection) == 2
+    seen = await log.examine()
+    assert seen.findings == (Finding(Wrong.REMOVED, 3, 4),)
+    assert seen.anchored == 7
+    told = json.loads((await read_rows(log.connection))[3].entry)
+    assert (told["what"], told["numbers"]) == ("log.restored", {"first_leaf": 3, "next_leaf": 5})
+
+
+async def test_of_two_sequencers_one_acts_and_the_other_follows(log: Log) -> None:
+    first, second = (asyncio.create_task(log.another().run()) for _ in range(2))
+    try:
+        await log.say(20)
+        await _anchored(log, 20)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await log.say(5)
+        await _anchored(log, 25)
+    finally:
+        for task in (first, second):
+            task.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+    assert (await log.examine()).findings == ()
+
+
+async def _anchored(log: Log, size: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            last = await read_last(log.cell.kafka, signers)
+            if last is not None and last.tree_size == size:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_forged_checkpoint_is_no_anchor(log: Log) -> None:
+    await log.say(1)
+    await log.sequencer.step(log.connection)
+    tree = Frontier()
+    tree.append(leaf_hash(b"forged"))
+    tree.append(leaf_hash(b"forged"))
+    forger = Signer.from_bytes("erasure", b"f" * 32)
+    key, value, headers = encode(checkpoint_of(tree, [leaf_hash(b"forged")], 0), forger)
+    await acknowledged(
+        await log.producer.send(topics.AUDIT_CHECKPOINTS, value, key=key, headers=headers, partition=0)
+    )
+    anchored = await read_all(log.cell.kafka, signers)
+    assert (len(anchored.checkpoints), anchored.refused) == (1, 1)
+    assert (await read_last(log.cell.kafka, signers)) == anchored.checkpoints[0]
+
+
+EDIT = """UPDATE mk.audit_entry SET entry = convert_to(replace(convert_from(entry, 'UTF8'), '"n":2', '"n":7'), 'UTF8')"""
+SWAP = """UPDATE mk.audit_entry AS one SET entry = other.entry FROM mk.audit_entry AS other
+          WHERE one.leaf IN (1, 2) AND other.leaf = 3 - one.leaf"""
+INSERT = """INSERT INTO mk.audit_entry (leaf, entry) VALUES (3, '{"new":1}')"""
+TAMPERINGS = [
+    ([EDIT], Wrong.EDITED, 2),
+    (["DELETE FROM mk.audit_entry WHERE leaf = 2"], Wrong.REMOVED, 2),
+    (["DELETE FROM mk.audit_entry WHERE leaf >= 4"], Wrong.CUT, 4),
+    (["UPDATE mk.audit_entry SET leaf = NULL WHERE leaf = 5"], Wrong.CUT, 5),
+    ([SWAP], Wrong.MOVED, 1),
+    (
+        [
+            "UPDATE mk.audit_entry SET leaf = 1000 + leaf WHERE leaf >= 3",
+            "UPDATE mk.audit_entry SET leaf = leaf - 999 WHERE leaf >= 1000",
+            INSERT,
+        ],
+        Wrong.INSERTED,
+        3,
+    ),
+]
+
+
+async def test_what_the_owner_of_the_tables_does_is_found_and_named(log: Log) -> None:
+    await log.say(6)
+    await log.sequencer.step(log.connection)
+    await log.tamper("CREATE TABLE mk.audit_before AS SELECT id, leaf, entry FROM mk.audit_entry")
+    for statements, wrong, leaf in TAMPERINGS:
+        for statement in statements:
+            await log.tamper(statement)
+        findings = (await log.examine()).findings
+        assert any(one.wrong is wrong and one.first <= leaf <= one.last for one in findings), (
+            wrong,
+            findings,
+        )
+        await log.tamper("DELETE FROM mk.audit_entry")
+        await log.tamper(
+            "INSERT INTO mk.audit_entry (id, leaf, entry) OVERRIDING SYSTEM VALUE SELECT * FROM mk.audit_before"
+        )
+        assert (await log.examine()).findings == ()
+
+
+async def test_no_login_changes_or_removes_an_entry(log: Log) -> None:
+    await log.say(1)
+    await log.sequencer.step(log.connection)
+    before = await read_rows(log.connection)
+    for login in log.cell.logins:
+        async with log.cell.connection(login) as connection:
+            for statement in (
+                "UPDATE mk.audit_entry SET entry = '{}'",
+                "UPDATE mk.audit_entry SET appended_at = clock_timestamp()",
+                "DELETE FROM mk.audit_entry",
+                "TRUNCATE mk.audit_entry",
+                "DELETE FROM mk.audit_checkpoint",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+            if login != "mk_erasure":
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute("UPDATE mk.audit_entry SET leaf = NULL")
+    assert await read_rows(log.connection) == before
