@@ -78,6 +78,21 @@ class Overloaded(RequestRejected):
     retry_after_s: ClassVar[int] = 5
 
 
+class UnsupportedAlgorithm(RequestRejected):
+    """A callback's payload names another algorithm than HMAC-SHA256. META.md section 15."""
+
+    code = "unsupported_algorithm"
+    http_status = 400
+
+
+class TooManyRequests(RequestRejected):
+    """The same thing was asked more often than anybody needs to."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retry_after_s: ClassVar[int] = 60
+
+
 class PermanentError(ServiceError):
     """The item will never succeed: quarantine it with `code` as the reason, then go on."""
 

@@ -20,6 +20,10 @@ REJECTION_CODES: Final = (
     "malformed_request", "verify_token_mismatch", "unknown_app", "payload_too_large", "request_timeout",
     "overloaded_queue_age", "overloaded_queue_full", "overloaded_broker", "overloaded_no_key", "overloaded_connections",
 )  # fmt: skip
+CALLBACK_RESULTS: Final = (
+    "accepted", "invalid_signature", "malformed_request", "unsupported_algorithm", "unknown_app", "payload_too_large",
+    "request_timeout", "too_many_requests", "overloaded",
+)  # fmt: skip
 QUARANTINE_REASONS: Final = (
     "not_json", "contract_violation", "unknown_object", "unroutable", "account_mismatch", "tampered", "key_gone",
     "time_out_of_range", "defect", "tenant_unavailable", "replay_limit", "too_large",
@@ -85,6 +89,19 @@ INGEST_HANDSHAKES: Final = MetricSpec(
     "ingest",
     "Verification handshakes answered, by result.",
     {"result": ("accepted", "refused")},
+)
+INGEST_CALLBACKS: Final = MetricSpec(
+    "mk_ingest_callbacks_total",
+    "counter",
+    "ingest",
+    "Meta's data-deletion and deauthorise callbacks, by result; what is not accepted was made no request.",
+    {"callback": ("data_deletion", "deauthorized", "unknown"), "result": CALLBACK_RESULTS},
+)
+INGEST_REQUEST_KEY_LEFT: Final = MetricSpec(
+    "mk_ingest_request_key_left_seconds",
+    "gauge",
+    "ingest",
+    "Until erasure's newest public key ends: at 0 callbacks are answered 503.",
 )
 INGEST_BLOCKS: Final = MetricSpec(
     "mk_ingest_blocks_published_total", "counter", "ingest", "Sealed blocks acknowledged by the broker."

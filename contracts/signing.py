@@ -24,6 +24,7 @@ class Right(StrEnum):
     SEAL_REQUESTS = "seal.requests"
     SIGN_CONTROL = "sign.control"
     SIGN_RAW_KEYS = "sign.raw_keys"
+    SIGN_REQUEST_KEYS = "sign.request_keys"
     QUARANTINE_RAW = "quarantine.raw"
     QUARANTINE_TENANT = "quarantine.tenant"
     SIGN_GRANT_KEYS = "sign.grant_keys"
@@ -38,7 +39,7 @@ RIGHTS_BY_PROCESS: dict[str, frozenset[Right]] = {
     "ingest": frozenset({Right.SEAL_RAW, Right.SEAL_REQUESTS}),
     "router": frozenset({Right.SEAL_TENANT, Right.SEAL_REQUESTS, Right.SIGN_RAW_KEYS, Right.QUARANTINE_RAW}),
     "store": frozenset({Right.QUARANTINE_TENANT}),
-    "custodian": frozenset({Right.SIGN_CONTROL, Right.SIGN_GRANT_KEYS}),
+    "custodian": frozenset({Right.SIGN_CONTROL, Right.SIGN_GRANT_KEYS, Right.SIGN_REQUEST_KEYS}),
     "erasure": frozenset(
         {
             Right.SEAL_TENANT,

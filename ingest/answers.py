@@ -1,4 +1,7 @@
-"""Every answer of the receiver: constant bytes. Must never contain anything of a request but a handshake's challenge."""
+"""Every answer of the receiver: constant bytes, but for a callback's confirmation code.
+
+Must never contain anything of a request but a handshake's challenge.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
-from contracts.errors import Overloaded
+from contracts.errors import Overloaded, TooManyRequests
 
 _JSON: Final = "application/json"
 SERVER: Final = "mkchannels"
@@ -51,15 +54,18 @@ class Answer:
         headers: Mapping[str, str] | None = None,
         *,
         close: bool = False,
+        body: bytes = b"",
     ) -> None:
-        """`code` becomes the body `{"error":"<code>"}`; `close`: the connection ends after it in any case."""
+        """`code` becomes the body `{"error":"<code>"}`, `body` is one in JSON; `close`: the connection ends after it in
+        any case.
+        """
         self.status = status
         self.closes = close
-        self._body = b"" if code is None else b'{"error":"%s"}' % code.encode()
+        self._body = body if code is None else b'{"error":"%s"}' % code.encode()
         self._headers = dict(headers or {})
         # Without it aiohttp names itself and the interpreter with their versions.
         self._headers["Server"] = SERVER
-        if code is not None:
+        if self._body:
             self._headers["Content-Type"] = _JSON
         self.keep = ConstantAnswer(self._bytes(close), status=status, close=close)
         self.close = ConstantAnswer(self._bytes(True), status=status, close=True)
@@ -93,6 +99,7 @@ INVALID_SIGNATURE: Final = Answer(401, "invalid_signature")
 VERIFY_TOKEN_MISMATCH: Final = Answer(403, "verify_token_mismatch")
 UNKNOWN_APP: Final = Answer(404, "unknown_app")
 NOT_FOUND: Final = Answer(404, "not_found")
+POST_ONLY: Final = Answer(405, "method_not_allowed", {"Allow": "POST"})
 METHOD_NOT_ALLOWED: Final = Answer(405, "method_not_allowed", {"Allow": "GET, POST"})
 TIMEOUT: Final = Answer(408, "request_timeout", close=True)
 TOO_LARGE: Final = Answer(413, "payload_too_large", close=True)
@@ -108,6 +115,10 @@ BY_CODE: Final[Mapping[str, Answer]] = {
     "payload_too_large": TOO_LARGE,
     "request_timeout": TIMEOUT,
     "overloaded": OVERLOADED,
+    "unsupported_algorithm": Answer(400, "unsupported_algorithm"),
+    "too_many_requests": Answer(
+        429, "too_many_requests", {"Retry-After": str(TooManyRequests.retry_after_s)}
+    ),
 }
 """The answer to each `RequestRejected`, by its code."""
 

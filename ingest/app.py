@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 
 from contracts import metrics
 from contracts.errors import InvalidSettings
+from contracts.key_file import RAW_KEYS, REQUEST_KEYS
 from ingest.apps import Apps, load_apps
+from ingest.callbacks import Callbacks, RequestSender
 from ingest.connection import ConnectionServer
 from ingest.counts import Counts
 from ingest.keyring import Keyring
@@ -38,21 +40,39 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
     bound_heaps()
     signer, clock = settings.signer(), SystemClock()
     apps: Watched[Apps] = Watched("apps", lambda: load_apps(settings.apps_file, "MKC_INGEST_APPS_FILE"))
-    keyring = Keyring(settings.raw_keys_file, settings.router(), clock)
+    keyring = Keyring("raw_keys", RAW_KEYS, settings.raw_keys_file, settings.router(), clock)
+    request_keyring = Keyring(
+        "request_keys", REQUEST_KEYS, settings.request_keys_file, settings.custodian(), clock
+    )
     process = ProcessMetrics("ingest")
     counts = Counts(process)
     # 2. The parts.
     producer = Producer(settings.kafka, "mk-ingest", tls=settings.kafka_tls)
+    epochs = EpochSource(signer, clock)
     publisher = BlockPublisher(
         producer,
-        EpochSource(signer, clock),
+        epochs,
         keyring.recipient,
         counts,
         partitions=settings.raw_partitions,
         limits=settings.queue_limits(),
         fail=supervisor.fail,
     )
-    receiver = Receiver(apps.value, publisher, counts, settings.body_limits())
+    requests = RequestSender(
+        producer,
+        epochs,
+        request_keyring.recipient,
+        deadline_s=settings.answer_deadline_s,
+        fail=supervisor.fail,
+    )
+    callbacks = Callbacks(
+        apps.value,
+        requests,
+        counts,
+        page_url=settings.erasure_page_url,
+        per_s=settings.callbacks_per_s,
+    )
+    receiver = Receiver(apps.value, publisher, counts, settings.body_limits(), callbacks)
     server = ConnectionServer(receiver, counts, settings.connection_limits())
 
     def readiness() -> dict[str, bool]:
@@ -68,6 +88,7 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
         process.gauge(metrics.INGEST_QUEUE_AGE).set(publisher.oldest_age_s())
         process.gauge(metrics.INGEST_CONNECTIONS).set(server.open_connections())
         process.gauge(metrics.INGEST_KEY_LEFT).set(keyring.left_s())
+        process.gauge(metrics.INGEST_REQUEST_KEY_LEFT).set(request_keyring.left_s())
 
     health = HealthServer(settings.health_host, settings.health_port, process, readiness)
     health.before_scrape.append(measure)
@@ -76,7 +97,7 @@ async def serve(settings: IngestSettings, supervisor: Supervisor) -> None:
         async with _listening(settings, server):
             # 3. Kafka may be away: handshakes are answered, deliveries get 503 until it is there.
             supervisor.start("publisher", publisher.run())
-            supervisor.start("files", _watch(apps, receiver, keyring))
+            supervisor.start("files", _watch(apps, receiver, keyring, request_keyring))
             supervisor.start("memory", _trim(receiver, publisher))
             gc.collect()
             gc.freeze()
@@ -110,10 +131,11 @@ async def _listening(settings: IngestSettings, server: ConnectionServer) -> Asyn
         listener.close()
 
 
-async def _watch(apps: Watched[Apps], receiver: Receiver, keyring: Keyring) -> None:
+async def _watch(apps: Watched[Apps], receiver: Receiver, *keyrings: Keyring) -> None:
     while True:
         await asyncio.sleep(_WATCH_S)
-        keyring.refresh()
+        for keyring in keyrings:
+            keyring.refresh()
         if apps.poll():
             receiver.use(apps.value)
 

@@ -23,6 +23,8 @@ class Counts:
         self.rejected: Tally[str] = Tally()
         """Refusals by code; codes are of the declared set."""
         self.handshakes: Tally[str] = Tally()
+        self.callbacks: Tally[tuple[str, str]] = Tally()
+        """Callbacks by kind and by result: `accepted` or the code of the refusal."""
 
     def block(self, deliveries: int, oldest_s: float) -> None:
         """One acknowledged block; `oldest_s`: how long its oldest delivery waited for the acknowledgement."""
@@ -37,6 +39,7 @@ class Counts:
         verified, self.verified = self.verified, Tally()
         rejected, self.rejected = self.rejected, Tally()
         handshakes, self.handshakes = self.handshakes, Tally()
+        callbacks, self.callbacks = self.callbacks, Tally()
         for app, number in accepted.items():
             process.counter(metrics.INGEST_ACCEPTED, app).inc(number)
         for (app, secret_id), number in verified.items():
@@ -45,3 +48,5 @@ class Counts:
             process.counter(metrics.INGEST_REJECTED, code).inc(number)
         for result, number in handshakes.items():
             process.counter(metrics.INGEST_HANDSHAKES, result).inc(number)
+        for (kind, result), number in callbacks.items():
+            process.counter(metrics.INGEST_CALLBACKS, kind, result).inc(number)

@@ -21,9 +21,10 @@ from contracts.errors import (
     RequestRejected,
     UnknownApp,
 )
-from ingest import answers, challenge
+from ingest import answers, callbacks, challenge
 from ingest.apps import App, Apps
 from ingest.block import Cause
+from ingest.callbacks import Callbacks
 from ingest.connection import Connection, SlimRequest
 from ingest.counts import Counts
 from ingest.publish import NotPromised
@@ -64,8 +65,16 @@ def require_c_parser() -> None:
 class Receiver:
     """The handler of every request on the public port."""
 
-    def __init__(self, apps: Apps, publisher: Publisher, counts: Counts, limits: BodyLimits) -> None:
+    def __init__(
+        self,
+        apps: Apps,
+        publisher: Publisher,
+        counts: Counts,
+        limits: BodyLimits,
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self._publisher = publisher
+        self._callbacks = callbacks
         self._counts = counts
         self._limits = limits
         self._receiving = 0
@@ -78,6 +87,8 @@ class Receiver:
     def use(self, apps: Apps) -> None:
         """Serve these apps from the next request on."""
         self._by_path = {PATH + name: app for name, app in apps.items()}
+        if self._callbacks is not None:
+            self._callbacks.use(apps)
 
     def take_large_seen(self) -> bool:
         """True if a body of many parts came since the last call."""
@@ -114,7 +125,7 @@ class Receiver:
         message = connection.message
         app = self._by_path.get(message.path) or self._find(message.path)
         if app is None:
-            return self._nowhere(message.path)
+            return await self._elsewhere(connection)
         headers = message.headers
         signatures = headers.getall(_SIGNATURE, ())
         if len(signatures) > 1:
@@ -178,10 +189,9 @@ class Receiver:
 
     async def _other(self, request: web.BaseRequest, connection: Connection) -> answers.Answer | web.Response:
         """Everything but the plain keep-alive POST, through aiohttp's own request and response."""
-        path = connection.message.path
-        app = self._find(path)
+        app = self._find(connection.message.path)
         if app is None:
-            return self._nowhere(path)
+            return await self._elsewhere(connection)
         if request.method == hdrs.METH_GET:
             try:
                 text = challenge.answer(request.query.items(), app.verify_token)
@@ -205,8 +215,10 @@ class Receiver:
     def _find(self, target: str) -> App | None:
         return self._by_path.get(target.partition("?")[0])
 
-    def _nowhere(self, target: str) -> answers.Answer:
-        path = target.partition("?")[0]
+    async def _elsewhere(self, connection: Connection) -> answers.Answer:
+        path = connection.message.path.partition("?")[0]
+        if self._callbacks is not None and path.startswith(callbacks.PATH):
+            return await self._callbacks.answer(connection)
         if path.startswith(PATH) and "/" not in path[len(PATH) :]:
             raise UnknownApp("no app of that name")
         self._counts.rejected["malformed_request"] += 1

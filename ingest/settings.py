@@ -37,6 +37,14 @@ class IngestSettings(ProcessSettings):
     """The router's signed public keys; watched. While it is missing the receiver is not ready."""
     router_key_file: Path
     """Base64 of the router's Ed25519 public key: who may sign `raw_keys_file`."""
+    request_keys_file: Path
+    """Erasure's signed public keys, written by the custodian; watched. While it is missing callbacks are answered 503."""
+    custodian_key_file: Path
+    """Base64 of the custodian's Ed25519 public key: who may sign `request_keys_file`."""
+    erasure_page_url: str = Field(pattern=r"^https?://[^\s?#]+[^\s?#/]$")
+    """Public address of the status page, without the code: Meta shows people `<this>/<confirmation code>`."""
+    callbacks_per_s: float = Field(default=20.0, gt=0)
+    """Verified callbacks of Meta that are taken a second (five seconds' worth at once); beyond it 503."""
     raw_partitions: int = Field(default=4, ge=1, le=1000)
     """Partitions of the raw topic: 4 on one machine, 12 in production; checked against Kafka."""
     max_connections: int = Field(default=2048, ge=1)
@@ -95,10 +103,20 @@ class IngestSettings(ProcessSettings):
 
     def router(self) -> KnownSigner:
         """The router, as far as we believe it: its list of public keys. Raises InvalidSettings."""
-        try:
-            raw = b64decode(self.router_key_file.read_bytes(), validate=False)
-        except (OSError, ValueError) as exc:
-            raise InvalidSettings("MKC_INGEST_ROUTER_KEY_FILE: cannot be read") from exc
-        if len(raw) != 32:
-            raise InvalidSettings("MKC_INGEST_ROUTER_KEY_FILE: is not a public key of 32 bytes")
+        raw = _public_key(self.router_key_file, "MKC_INGEST_ROUTER_KEY_FILE")
         return KnownSigner("router", raw, frozenset({Right.SIGN_RAW_KEYS}))
+
+    def custodian(self) -> KnownSigner:
+        """The custodian, as far as we believe it: the list of erasure's public keys. Raises InvalidSettings."""
+        raw = _public_key(self.custodian_key_file, "MKC_INGEST_CUSTODIAN_KEY_FILE")
+        return KnownSigner("custodian", raw, frozenset({Right.SIGN_REQUEST_KEYS}))
+
+
+def _public_key(path: Path, setting: str) -> bytes:
+    try:
+        raw = b64decode(path.read_bytes(), validate=False)
+    except (OSError, ValueError) as exc:
+        raise InvalidSettings(f"{setting}: cannot be read") from exc
+    if len(raw) != 32:
+        raise InvalidSettings(f"{setting}: is not a public key of 32 bytes")
+    return raw

@@ -14,10 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from contracts import raw_keys
 from contracts.errors import TamperedRecord
 from contracts.hybrid import HybridPrivateKey
-from contracts.raw_keys import RawKey
+from contracts.key_file import RAW_KEYS, PublishedKey, current_key
 from contracts.sealing import KEY_KEPT_AFTER_S
 from contracts.signing import KnownSigner, Right, Signer
 from runtime.files import SecretFolder, write_atomic
@@ -59,7 +58,7 @@ class RawKeyMaker:
 
     def tend(self, now: datetime) -> int:
         """Make missing keys, publish the list if it changed, destroy what is due; how many halves were destroyed."""
-        published: list[RawKey] = []
+        published: list[PublishedKey] = []
         present = {day for name in self._secrets.names(PREFIX) if (day := _day_of(name)) is not None}
         for day in sorted(present | set(days_wanted(now))):
             if day + SEALED_FOR <= now:
@@ -70,7 +69,9 @@ class RawKeyMaker:
             # Read back before publishing: nothing may be sealed to a key that cannot be opened with.
             public = HybridPrivateKey.from_bytes(self._secrets.get(name)).public
             published.append(
-                RawKey.model_construct(public_key=public.raw, active_from=day, seal_until=day + SEALED_FOR)
+                PublishedKey.model_construct(
+                    public_key=public.raw, active_from=day, seal_until=day + SEALED_FOR
+                )
             )
         self._publish(tuple(published))
         due = [day for day in present if day + SEALED_FOR + KEPT_AFTER <= now]
@@ -78,22 +79,22 @@ class RawKeyMaker:
             self._secrets.destroy(_name_of(day))
         return len(due)
 
-    def _publish(self, keys: tuple[RawKey, ...]) -> None:
+    def _publish(self, keys: tuple[PublishedKey, ...]) -> None:
         try:
             if self._read() == keys:
                 return
         except (OSError, TamperedRecord):
             pass  # missing, or not ours: written anew
-        write_atomic(self._file, raw_keys.encode(keys, self._signer), mode=0o644)
+        write_atomic(self._file, RAW_KEYS.encode(keys, self._signer), mode=0o644)
 
-    def _read(self) -> tuple[RawKey, ...]:
+    def _read(self) -> tuple[PublishedKey, ...]:
         me = KnownSigner(self._signer.name, self._signer.public_raw, frozenset({Right.SIGN_RAW_KEYS}))
-        return raw_keys.decode(self._file.read_bytes(), me)
+        return RAW_KEYS.decode(self._file.read_bytes(), me)
 
     def published(self, now: datetime) -> bool:
         """True while the file names a key that receivers can seal to."""
         try:
-            return raw_keys.current(self._read(), now) is not None
+            return current_key(self._read(), now) is not None
         except (OSError, TamperedRecord):
             return False
 

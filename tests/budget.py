@@ -66,6 +66,7 @@ GROUPS: Final = (
         beside=(
             "integration/test_local_stack.py",
             "integration/ingest/test_wire.py",
+            "integration/ingest/test_wire_callbacks.py",
             "integration/ingest/test_wire_limits.py",
         ),
     ),

@@ -20,6 +20,7 @@ class Needs:
     kafka: str
     logins: Mapping[str, str]
     receiver_port: int
+    desk_port: int
     health_ports: Mapping[str, int]
     topics: TopicSettings
     authority: Authority | None = None
@@ -46,6 +47,9 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_INGEST_APPS_FILE": str(keys / "ingest" / "apps.json"),
             "MKC_INGEST_RAW_KEYS_FILE": str(public / "raw_keys.json"),
             "MKC_INGEST_ROUTER_KEY_FILE": str(public / "router.pub"),
+            "MKC_INGEST_REQUEST_KEYS_FILE": str(public / "request_keys.json"),
+            "MKC_INGEST_CUSTODIAN_KEY_FILE": str(public / "custodian.pub"),
+            "MKC_INGEST_ERASURE_PAGE_URL": f"http://127.0.0.1:{needs.desk_port}/erasure",
         },
         "router": shared["router"]
         | {
@@ -70,6 +74,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             # One machine has one disk: the two places are what production has on two other machines.
             "MKC_CUSTODIAN_EXPORT_DIRS": json.dumps([str(keys / "exports-1"), str(keys / "exports-2")]),
             "MKC_CUSTODIAN_PUBLIC_KEYS_DIR": str(public),
+            "MKC_CUSTODIAN_REQUEST_KEYS_FILE": str(public / "request_keys.json"),
             **_shortened("MKC_CUSTODIAN", needs.topics),
         },
     }

@@ -34,22 +34,28 @@ MODULES: Final = {"custodian": "store.custody", "router": "router", "store": "st
 """Process to Python module, in the order in which they come up."""
 STOP_ORDER: Final = ("ingest", "router", "store", "custodian")
 _RECEIVER_OFFSET: Final = -1010
+_DESK_OFFSET: Final = -1001
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The receiver's public port and each process's health port."""
+    """The public ports of the receiver and of the desk, and each process's health port."""
 
     receiver: int
+    desk: int
     health: Mapping[str, int]
 
     @classmethod
     def from_base(cls, port_base: int) -> "Ports":
-        """19090 gives the receiver 18080 and health 18081 to 18084 (ingest, router, store, custodian)."""
+        """19090 gives the receiver 18080, the desk 18089 and health 18081 to 18084 (ingest, router, store, custodian)."""
         receiver = port_base + _RECEIVER_OFFSET
-        return cls(receiver, {name: receiver + 1 + at for at, name in enumerate(STOP_ORDER)})
+        return cls(
+            receiver,
+            port_base + _DESK_OFFSET,
+            {name: receiver + 1 + at for at, name in enumerate(STOP_ORDER)},
+        )
 
 
 class Service:
@@ -151,6 +157,7 @@ class Service:
             kafka=self.endpoints.kafka,
             logins=self._logins,
             receiver_port=self.ports.receiver,
+            desk_port=self.ports.desk,
             health_ports=self.ports.health,
             topics=self.topics,
             authority=self.endpoints.authority,

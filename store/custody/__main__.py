@@ -31,6 +31,7 @@ from store.custody.control import Announced, ControlPublisher, signer_records
 from store.custody.database import NOTIFY_CHANNEL, custody
 from store.custody.duties import Duties, Tools
 from store.custody.grants import GrantKeySender
+from store.custody.request_keys import RequestKeyFile
 from store.custody.settings import (
     CustodianSettings,
     load_control_signers,
@@ -187,6 +188,7 @@ async def _main(supervisor: Supervisor) -> None:
                         router_secrets=SecretFolder(settings.router_secrets_dir),
                         erasure_secrets=SecretFolder(settings.erasure_secrets_dir),
                         public_keys=settings.public_keys_dir,
+                        request_keys=RequestKeyFile(settings.request_keys_file, signer),
                         headroom={1: settings.free_slots_1, 8: settings.free_slots_8},
                         clock=SystemClock(),
                         metrics=metrics,

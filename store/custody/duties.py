@@ -44,6 +44,7 @@ from store.custody.keys import Recipient, destroy_ended_keys, ensure_keys, ensur
 from store.custody.ledger import overdue_records
 from store.custody.partitions import ensure_partitions
 from store.custody.provision import Provisioner
+from store.custody.request_keys import RequestKeyFile
 from store.custody.slots import ensure_slots, free_counts
 from store.custody.tenant_schema import migrate_tenants
 from store.custody.withdrawals import Withdrawals
@@ -86,6 +87,7 @@ class Tools:
     router_secrets: SecretFolder
     erasure_secrets: SecretFolder
     public_keys: Path
+    request_keys: RequestKeyFile
     headroom: dict[int, int]
     clock: Clock
     metrics: ProcessMetrics
@@ -253,6 +255,8 @@ class Duties:
         made = 0
         for recipient in recipients:
             made += await ensure_keys(self._connection, recipient, now)
+        if await tools.request_keys.publish(self._connection, now):
+            logging.get_logger().info("request_keys.published")
         destroyed = await destroy_ended_keys(
             self._connection, tools.store_secrets, tools.erasure_secrets, now
         )

@@ -40,6 +40,8 @@ class CustodianSettings(KeySettings):
     """The router's secrets: tenants' pseudonym keys are put there."""
     erasure_secrets_dir: Path
     """The erasure consumer's secrets: the private half of the requests key is put there."""
+    request_keys_file: Path
+    """The signed list of erasure's public keys, which the custodian writes and every receiver watches."""
     escrow_dir: Path | None = None
     """The keyring's escrow copy: a folder of another disk or machine, part of no backup. The keyring needs one."""
     export_dirs: tuple[Path, ...]

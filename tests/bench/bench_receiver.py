@@ -25,8 +25,9 @@ from pathlib import Path
 
 import uvloop
 
-from contracts import raw_keys, topics
+from contracts import topics
 from contracts.hybrid import HybridPrivateKey
+from contracts.key_file import RAW_KEYS, PublishedKey
 from contracts.signing import Signer
 from deploy.local.stack import LocalStack
 from ingest.cli_post import meta_headers
@@ -207,7 +208,7 @@ def prepare(folder: Path) -> dict[str, str]:
     """Keys, secrets and the settings that name them."""
     now = datetime.now(UTC)
     router = Signer.from_bytes("router", os.urandom(32))
-    key = raw_keys.RawKey(
+    key = PublishedKey(
         public_key=base64.b64encode(HybridPrivateKey.generate().public.raw),
         active_from=now - timedelta(hours=1),
         seal_until=now + timedelta(hours=1),
@@ -215,7 +216,7 @@ def prepare(folder: Path) -> dict[str, str]:
     files = {
         "signing.key": os.urandom(32),
         "router.pub": base64.b64encode(router.public_raw),
-        "raw_keys.json": raw_keys.encode((key,), router),
+        "raw_keys.json": RAW_KEYS.encode((key,), router),
         "secret": SECRET,
         "token": b"token",
         "apps.json": b'{"apps":{"demo":{"secrets":[{"id":"s","file":"secret"}],"verify_token_file":"token"}}}',
@@ -227,6 +228,9 @@ def prepare(folder: Path) -> dict[str, str]:
         "MKC_INGEST_ROUTER_KEY_FILE": str(folder / "router.pub"),
         "MKC_INGEST_RAW_KEYS_FILE": str(folder / "raw_keys.json"),
         "MKC_INGEST_APPS_FILE": str(folder / "apps.json"),
+        "MKC_INGEST_REQUEST_KEYS_FILE": str(folder / "request_keys.json"),
+        "MKC_INGEST_CUSTODIAN_KEY_FILE": str(folder / "router.pub"),
+        "MKC_INGEST_ERASURE_PAGE_URL": "http://127.0.0.1/erasure",
     }
 
 

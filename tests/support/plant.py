@@ -23,7 +23,7 @@ from uuid import UUID, uuid4
 
 from aiokafka import TopicPartition
 
-from contracts import raw_keys, topics
+from contracts import topics
 from contracts.block import Delivery, pack
 from contracts.control import (
     RECIPIENT_ERASURE,
@@ -41,6 +41,7 @@ from contracts.control import (
 )
 from contracts.headers import EK_STATEMENT, MK_COUNT, MK_SIZE
 from contracts.hybrid import HybridPrivateKey
+from contracts.key_file import RAW_KEYS, current_key
 from contracts.ledger import RawLine
 from contracts.sealing import NO_TENANT, RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
@@ -323,8 +324,8 @@ class Plant:
     ) -> tuple[bytes, list[tuple[str, bytes]]]:
         """A block's value and headers."""
         if recipient is None:
-            published = raw_keys.decode(self.raw_keys_file.read_bytes(), known(self.router_signer, "router"))
-            key = raw_keys.current(published, datetime.now(UTC))
+            published = RAW_KEYS.decode(self.raw_keys_file.read_bytes(), known(self.router_signer, "router"))
+            key = current_key(published, datetime.now(UTC))
         else:
             key = recipient.public, datetime.now(UTC) + timedelta(days=1)
         now_ms = int(time.time() * 1000)

@@ -33,6 +33,7 @@ from store.custody.grants import GrantKeySender
 from store.custody.keys import Recipient, ensure_keys, ensure_root_epoch
 from store.custody.operating import Desk
 from store.custody.provision import Provisioner, Step
+from store.custody.request_keys import RequestKeyFile
 from store.custody.settings import OperatorSettings, load_control_signers, load_signer
 from store.custody.slots import opaque_name
 from store.database import connected
@@ -121,6 +122,7 @@ class Cell:
                 router_secrets=self.secrets("router"),
                 erasure_secrets=self.secrets("erasure"),
                 public_keys=self.keys / "public",
+                request_keys=RequestKeyFile(self.keys / "public" / "request_keys.json", signer),
                 headroom={1: 2, 8: 1},
                 clock=SystemClock(),
                 metrics=ProcessMetrics("custodian"),

@@ -7,12 +7,16 @@ import asyncpg
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts.control import ControlView, tenant_recipient
+from contracts.control import RECIPIENT_ERASURE, ControlView, tenant_recipient
+from contracts.hybrid import HybridPublicKey
+from contracts.key_file import REQUEST_KEYS, current_key
+from contracts.signing import KnownSigner, Right
 from contracts.topics import tenant_events_topic
 from store.custody.database import custody
 from store.custody.errors import NoFreeSlot
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import Step
+from store.custody.settings import load_public_key
 from store.keys.cells import kek_aad, pseudonym_key_aad, unwrap_key
 from store.keys.keyring import LocalKeyring
 from tests.integration.custody.conftest import Cell, Custodian
@@ -226,3 +230,32 @@ async def test_a_reader_with_other_pinned_signers_believes_none_of_it(cell: Cell
         async with pinned_by_nobody:
             assert stranger.tenants == {}
             assert stranger.signers == {}
+
+
+async def test_receivers_find_erasures_public_keys_in_a_file_that_the_custodian_signs(cell: Cell) -> None:
+    file = cell.keys / "public" / "request_keys.json"
+    async with cell.custodian() as custodian:
+        assert await custodian.duties.full_pass()
+        pinned = KnownSigner(
+            "custodian",
+            load_public_key(cell.keys / "public" / "custodian.pub", "TEST"),
+            frozenset({Right.SIGN_REQUEST_KEYS}),
+        )
+        now = custodian.tools.clock.now()
+
+        def current() -> HybridPublicKey:
+            key = current_key(REQUEST_KEYS.decode(file.read_bytes(), pinned), now)
+            assert key is not None
+            return key[0]
+
+        async with cell.view() as view:
+            published = view.sealing_key(RECIPIENT_ERASURE, now)
+        assert published is not None
+        assert current() == published[0]
+        assert f"transport-{current().key_id.hex()}" in cell.secrets("erasure").names()
+        # An unchanged list is not written again, since receivers watch the file; a spoilt one is.
+        publish = custodian.tools.request_keys.publish
+        assert not await publish(custodian.connection, now)
+        file.write_bytes(file.read_bytes().replace(b'"custodian"', b'"operator"'))
+        assert await publish(custodian.connection, now)
+        assert current() == published[0]

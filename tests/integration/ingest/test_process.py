@@ -21,11 +21,12 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts import raw_keys, topics
+from contracts import topics
 from contracts.block import unpack
 from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.headers import MK_COUNT, MK_SIZE, index
 from contracts.hybrid import HybridPrivateKey
+from contracts.key_file import RAW_KEYS, REQUEST_KEYS, PublishedKey
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from deploy.local.stack import LocalStack
@@ -38,6 +39,8 @@ SECRET = b"canary-secret-5f0a"
 TOKEN = b"canary-token-77c1"
 CANARY = b"canary-body-9d31"
 ROUTER = Signer.from_bytes("router", bytes(32))
+CUSTODIAN = Signer.from_bytes("custodian", bytes(31) + b"\x01")
+PAGE = "https://people.example/erasure"
 INGEST = Signer.from_bytes("ingest", bytes(range(32)))
 PRIVATE = HybridPrivateKey.generate()
 
@@ -62,14 +65,16 @@ class Receiver:
 
     def prepare(self) -> None:
         now = datetime.now(UTC)
-        key = raw_keys.RawKey(
+        key = PublishedKey(
             public_key=base64.b64encode(PRIVATE.public.raw),
             active_from=now - timedelta(hours=1),
             seal_until=now + timedelta(hours=1),
         )
         write_atomic(self.folder / "signing.key", bytes(range(32)))
         write_atomic(self.folder / "router.pub", base64.b64encode(ROUTER.public_raw), mode=0o644)
-        write_atomic(self.folder / "raw_keys.json", raw_keys.encode((key,), ROUTER), mode=0o644)
+        write_atomic(self.folder / "custodian.pub", base64.b64encode(CUSTODIAN.public_raw), mode=0o644)
+        write_atomic(self.folder / "request_keys.json", REQUEST_KEYS.encode((key,), CUSTODIAN), mode=0o644)
+        write_atomic(self.folder / "raw_keys.json", RAW_KEYS.encode((key,), ROUTER), mode=0o644)
         write_atomic(self.folder / "token", TOKEN + b"\n")
         self.use_secrets(old=SECRET)
 
@@ -86,9 +91,16 @@ class Receiver:
             "SIGNING_KEY_FILE": "signing.key",
             "RAW_KEYS_FILE": "raw_keys.json",
             "ROUTER_KEY_FILE": "router.pub",
+            "REQUEST_KEYS_FILE": "request_keys.json",
+            "CUSTODIAN_KEY_FILE": "custodian.pub",
         }
         settings = {name: str(self.folder / file) for name, file in files.items()}
-        settings |= {"KAFKA": self.kafka, "PORT": str(self.port), "HEALTH_PORT": str(self.health_port)}
+        settings |= {
+            "ERASURE_PAGE_URL": PAGE,
+            "KAFKA": self.kafka,
+            "PORT": str(self.port),
+            "HEALTH_PORT": str(self.health_port),
+        }
         return {
             "PATH": os.environ["PATH"],
             **{f"MKC_INGEST_{name}": value for name, value in (settings | overrides).items()},
@@ -320,7 +332,7 @@ def test_without_the_routers_key_nothing_is_accepted_until_it_is_there(receiver:
     eventually(lambda: b'"kafka":true' in fetch(receiver.health_port, "GET", "/readyz")[2], 10)
     assert receiver.health("/readyz") == 503
     assert receiver.post(CANARY)[0] == 503
-    forged = raw_keys.encode((), Signer.from_bytes("router", b"\x01" * 32))
+    forged = RAW_KEYS.encode((), Signer.from_bytes("router", b"\x01" * 32))
     write_atomic(keys, forged)
     time.sleep(1.3)
     assert receiver.post(CANARY)[0] == 503

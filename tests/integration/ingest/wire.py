@@ -4,9 +4,13 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
+from contracts.erasure_requests import CallbackRequest
+from contracts.errors import Overloaded
 from ingest.apps import App
 from ingest.block import Cause
+from ingest.callbacks import Callbacks
 from ingest.connection import ConnectionLimits, ConnectionServer
 from ingest.counts import Counts
 from ingest.publish import NotPromised
@@ -16,6 +20,7 @@ from runtime.metrics import ProcessMetrics
 
 SECRET = b"wire-secret"
 PATH = "/webhooks/meta/demo"
+PAGE_URL = "https://people.example/erasure"
 BODY = b'{"object":"page","entry":[]}'
 FAST = ConnectionLimits(header_deadline_s=0.5, body_deadline_s=0.5, keepalive_s=30.0)
 
@@ -42,11 +47,29 @@ class Publisher:
         return self.cause
 
 
+class Sender:
+    """Where callbacks go: durable at once, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.requests: list[CallbackRequest] = []
+        self.is_away = False
+
+    async def send(self, request: CallbackRequest) -> None:
+        if self.is_away:
+            raise Overloaded("away")
+        self.requests.append(request)
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """A receiver on a free port of this machine."""
 
-    def __init__(self, port: int, publisher: Publisher, receiver: Receiver, server: ConnectionServer) -> None:
-        self.port, self.publisher, self.receiver, self.server = port, publisher, receiver, server
+    port: int
+    publisher: Publisher
+    receiver: Receiver
+    server: ConnectionServer
+    sender: Sender
+    counts: Counts
 
     async def exchange(
         self, *sent: bytes, pause_s: float = 0.0, timeout_s: float = 5.0, idle_s: float = 0.15
@@ -78,15 +101,15 @@ async def serving(
     limits: ConnectionLimits = FAST,
     bodies: BodyLimits = BodyLimits(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Wire]:
-    counts, publisher = Counts(ProcessMetrics("ingest")), Publisher()
-    receiver = Receiver(
-        {"demo": App("demo", (AppSecret("s", SECRET),), b"tok-primary")}, publisher, counts, bodies
-    )
+    counts, publisher, sender = Counts(ProcessMetrics("ingest")), Publisher(), Sender()
+    apps = {"demo": App("demo", (AppSecret("s", SECRET),), b"tok-primary")}
+    callbacks = Callbacks(apps, sender, counts, page_url=PAGE_URL, per_s=10)
+    receiver = Receiver(apps, publisher, counts, bodies, callbacks)
     server = ConnectionServer(receiver, counts, limits)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     server.start_sweeping()
     try:
-        yield Wire(listener.sockets[0].getsockname()[1], publisher, receiver, server)
+        yield Wire(listener.sockets[0].getsockname()[1], publisher, receiver, server, sender, counts)
     finally:
         listener.close()
         await server.drain(1.0)

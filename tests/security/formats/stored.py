@@ -13,10 +13,9 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from contracts import raw_keys
 from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.hybrid import HybridPrivateKey
-from contracts.raw_keys import RawKey
+from contracts.key_file import RAW_KEYS, PublishedKey
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from runtime.files import SecretFolder
 from store.custody.epochs.export import open_file
@@ -217,17 +216,17 @@ def _raw_keys_file() -> Form:
     router = Signer.from_bytes("router", os.urandom(32))
     now = datetime.now(UTC)
     public = HybridPrivateKey.generate().public.raw
-    key = RawKey.model_construct(public_key=public, active_from=now, seal_until=now + timedelta(days=4))
+    key = PublishedKey.model_construct(public_key=public, active_from=now, seal_until=now + timedelta(days=4))
 
     def known(signer: Signer, process: str = "router") -> KnownSigner:
         return KnownSigner("router", signer.public_raw, RIGHTS_BY_PROCESS[process])
 
     def opened(by: KnownSigner) -> Opening:
-        return lambda pieces: raw_keys.decode(pieces["file"], by)
+        return lambda pieces: RAW_KEYS.decode(pieces["file"], by)
 
     return Form(
         "raw keys' file",
-        {"file": raw_keys.encode((key,), router)},
+        {"file": RAW_KEYS.encode((key,), router)},
         opened(known(router)),
         {
             "signed by another router": opened(known(Signer.from_bytes("router", os.urandom(32)))),

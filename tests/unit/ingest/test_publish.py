@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from aiokafka.structs import RecordMetadata, TopicPartition
 
-from contracts import raw_keys, topics
+from contracts import topics
 from contracts.block import raw_partition, unpack
 from contracts.errors import BrokerUnavailable, FatalError
 from contracts.headers import MK_COUNT, MK_SIZE, index
 from contracts.hybrid import HybridPrivateKey
+from contracts.key_file import PublishedKey, current_key
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from ingest.block import Cause, QueueLimits
@@ -81,8 +82,8 @@ class Bench:
         self.sender.partitions = partitions
         self.failures: list[BaseException] = []
         now = datetime.now(UTC)
-        self.keys: tuple[raw_keys.RawKey, ...] = (
-            raw_keys.RawKey(
+        self.keys: tuple[PublishedKey, ...] = (
+            PublishedKey(
                 public_key=base64.b64encode(PRIVATE.public.raw),
                 active_from=now - timedelta(hours=1),
                 seal_until=now + timedelta(hours=1),
@@ -91,7 +92,7 @@ class Bench:
         self.publisher = BlockPublisher(
             self.sender,
             EpochSource(SIGNER, SystemClock()),
-            lambda: raw_keys.current(self.keys, datetime.now(UTC)),
+            lambda: current_key(self.keys, datetime.now(UTC)),
             Counts(ProcessMetrics("ingest")),
             partitions=partitions,
             limits=limits,

@@ -13,7 +13,9 @@ from runtime.settings import load
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("APPS_FILE", "RAW_KEYS_FILE", "ROUTER_KEY_FILE", "SIGNING_KEY_FILE"):
+    files = ("APPS_FILE", "RAW_KEYS_FILE", "ROUTER_KEY_FILE", "REQUEST_KEYS_FILE", "CUSTODIAN_KEY_FILE")
+    monkeypatch.setenv("MKC_INGEST_ERASURE_PAGE_URL", "https://example.org/erasure")
+    for name in (*files, "SIGNING_KEY_FILE"):
         monkeypatch.setenv(f"MKC_INGEST_{name}", str(tmp_path / name.lower()))
     return tmp_path
 

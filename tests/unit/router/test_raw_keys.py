@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts import raw_keys
-from contracts.raw_keys import RawKey
+from contracts.key_file import RAW_KEYS, PublishedKey, current_key
 from contracts.signing import KnownSigner, Right, Signer
 from router.raw_keys import KEPT_AFTER, SEALED_FOR, Keyring, RawKeyMaker
 from runtime.files import SecretFolder
@@ -24,9 +23,9 @@ class Office:
         self.file = folder / "raw_keys.json"
         self.maker = RawKeyMaker(self.secrets, self.file, SIGNER)
 
-    def published(self) -> tuple[RawKey, ...]:
+    def published(self) -> tuple[PublishedKey, ...]:
         """What receivers read."""
-        return raw_keys.decode(self.file.read_bytes(), ROUTER)
+        return RAW_KEYS.decode(self.file.read_bytes(), ROUTER)
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_the_first_key_is_active_at_once_and_three_more_are_published_ahead(offi
     assert office.maker.published(NOW)
     keys = office.published()
     assert [key.active_from.day for key in keys] == [26, 27, 28, 29]
-    assert raw_keys.current(keys, NOW) is not None
+    assert current_key(keys, NOW) is not None
     assert len(office.secrets.names("raw-")) == 4
 
 
@@ -49,14 +48,14 @@ def test_a_receiver_has_a_key_while_no_router_runs_for_three_days(office: Office
     office.maker.tend(NOW)
     keys = office.published()
     for hours in range(72 + 1):
-        assert raw_keys.current(keys, NOW + timedelta(hours=hours)) is not None
+        assert current_key(keys, NOW + timedelta(hours=hours)) is not None
 
 
 def test_a_new_day_has_a_new_key_and_the_old_ones_stay(office: Office) -> None:
     office.maker.tend(NOW)
-    today = raw_keys.current(office.published(), NOW)
+    today = current_key(office.published(), NOW)
     office.maker.tend(NOW + timedelta(days=1))
-    tomorrow = raw_keys.current(office.published(), NOW + timedelta(days=1))
+    tomorrow = current_key(office.published(), NOW + timedelta(days=1))
     assert today is not None
     assert tomorrow is not None
     assert today[0].key_id != tomorrow[0].key_id
@@ -81,7 +80,7 @@ def test_an_unchanged_list_is_not_written_again(office: Office) -> None:
 
 def test_a_file_of_another_signer_is_replaced(office: Office) -> None:
     office.maker.tend(NOW)
-    office.file.write_bytes(raw_keys.encode(office.published(), Signer.from_bytes("router", b"x" * 32)))
+    office.file.write_bytes(RAW_KEYS.encode(office.published(), Signer.from_bytes("router", b"x" * 32)))
     office.maker.tend(NOW)
     assert len(office.published()) == 4
 
