@@ -14,7 +14,7 @@ from uuid import UUID
 from contracts import control, topics
 from contracts import headers as h
 from contracts.block import Delivery, pack
-from contracts.erasure_requests import ErasureRequest
+from contracts.erasure_requests import MessageRequest, parse_request
 from contracts.errors import TamperedRecord
 from contracts.grants import ForGrant, open_grant_key, wrap_for_grant
 from contracts.headers import Headers
@@ -241,8 +241,7 @@ def _erasure_request() -> Form:
         now_s=T0_S,
         epoch_key=os.urandom(32),
     )
-    request = ErasureRequest(
-        kind="message",
+    request = MessageRequest(
         request=UUID(int=1),
         tenant=ACME,
         account=UUID(int=2),
@@ -258,7 +257,7 @@ def _erasure_request() -> Form:
         def open_(pieces: Pieces) -> object:
             opener = RecordOpener(lambda _: half, KNOWN.get)
             found = opener.open(topic, pieces["value"], headers_of(pieces), broker_time_s=AT_S)
-            return ErasureRequest.model_validate_json(found.plaintext)
+            return parse_request(found.plaintext)
 
         return open_
 
