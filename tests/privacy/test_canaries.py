@@ -1,153 +1,159 @@
-"""Names, phones, ids and texts of posted webhooks stand nowhere in the clear: not in Kafka, Postgres, logs or metrics."""
+"""Every personal field of every event type, posted through the real stack with faults on the way, stands nowhere in the clear."""
+
+from __future__ import annotations
 
 import asyncio
+import tempfile
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
+from contracts.events.registry import EVENT_TYPES
 from contracts.topics import LEDGER
 from deploy.local.stack import LocalStack
+from runtime.kafka.clients import Producer, acknowledged
+from tests.privacy.scene import Scene, played, stored_types
 from tests.support import scan
-from tests.support.bodies import (
-    INSTAGRAM,
-    PAGE,
-    PHONE_NUMBER_ID,
-    WABA,
-    delivery,
-    encode,
-    messenger,
-    whatsapp,
-    whatsapp_message,
-)
-from tests.support.world import Tenant, World, data_folders
+from tests.support.forms import Wanted
+from tests.support.world import World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
-NAME, PHONE, OLD_PHONE = "Zulmira Anacleto Brás", "5531994417703", "553194417703"
-TEXT, WAMID = "Meu CPF secreto é canário-7f3a9c", "wamid.HBgMNTUzMTk5NDQxNzcwMxUC"
-PSID, IGSID, MID = "7318820094417703", "17899441770331", "m_canarinho-mid-51b0"
-POSTBACK, REFUSED, FORGED, NOISE = (
-    "CANARIO_BOTAO_88",
-    "canário recusado 41",
-    "canário forjado 17",
-    "canário sem json 90",
-)
-ERROR_DATA = "canário no erro 66"
-CANARIES = (
-    NAME, PHONE, OLD_PHONE, TEXT, WAMID.removeprefix("wamid."), PSID, IGSID, MID, POSTBACK, REFUSED, FORGED, NOISE, ERROR_DATA,
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def tenant(world: World) -> Tenant:
-    """A tenant with all three products, and every canary posted: stored, refused, set aside, forged."""
-    world.start()
-    tenant = world.add_tenant("discreta")
-    world.connect(tenant, "whatsapp", {"waba": WABA, "phone-number-id": PHONE_NUMBER_ID})
-    world.connect(tenant, "messenger", {"page": PAGE})
-    world.connect(tenant, "instagram", {"instagram": INSTAGRAM})
-    message = whatsapp_message(WAMID, TEXT, phone=PHONE)
-    assert world.post(encode(whatsapp([message], name=NAME))) == 200
-    status = {"id": WAMID, "status": "failed", "timestamp": message["timestamp"], "recipient_id": OLD_PHONE}
-    status |= {"errors": [{"code": 131000, "title": ERROR_DATA, "error_data": {"details": ERROR_DATA}}]}
-    change = {
-        "messaging_product": "whatsapp",
-        "metadata": {"phone_number_id": PHONE_NUMBER_ID},
-        "statuses": [status],
+def scene(world: World) -> Scene:
+    """Played once."""
+    return played(world)
+
+
+def test_every_event_type_became_a_row_and_opens_with_its_key(scene: Scene) -> None:
+    assert stored_types(scene) == set(EVENT_TYPES)
+    assert sorted(set(EVENT_TYPES) - scene.types_of_meta) == []
+    assert scene.world.dead() == set()
+    read = str(scene.world.messages(scene.tenant))
+    assert all(core in read for core in (scene.canaries.text_core, scene.canaries.digits_core))
+    reasons = scene.ledger["tenants"]
+    assert {reason for one in reasons.values() for reason in one["quarantined_by_reason"]} >= {
+        "time_out_of_range",
+        "not_json",
+        "contract_violation",
     }
-    entry = {"id": WABA, "changes": [{"field": "messages", "value": change}]}
-    assert world.post(encode(delivery("whatsapp_business_account", [entry]))) == 200
-    assert world.post(encode(messenger(MID, TEXT, person=PSID))) == 200
-    now_ms = int(message["timestamp"]) * 1000
-    postback = {"sender": {"id": IGSID}, "recipient": {"id": INSTAGRAM}, "timestamp": now_ms}
-    postback |= {"postback": {"mid": MID, "title": TEXT, "payload": POSTBACK}}
-    assert (
-        world.post(
-            encode(delivery("instagram", [{"id": INSTAGRAM, "time": now_ms, "messaging": [postback]}]))
-        )
-        == 200
-    )
-    old = whatsapp_message(WAMID, TEXT, phone=PHONE, at_s=1_400_000_000)
-    assert world.post(encode(whatsapp([old], name=NAME))) == 200
-    assert world.post(encode(messenger("m_refused", REFUSED, page="1", person=PSID))) == 200
-    assert world.post(encode(messenger("m_forged", FORGED)), b"not the secret") == 401
-    assert world.post(NOISE.encode()) == 200
-    assert (
-        world.post(
-            b'{"object":"page","entry":[{"id":' + encode(NOISE) + b',"messaging":[' + encode(TEXT) + b"]}]}"
-        )
-        == 200
-    )
-    world.wait_balanced()
-    assert world.row_count(tenant) >= 4
-    # A process that is killed must not leave payload behind either; what is read is logged, without what was read.
-    world.kill("router")
-    world.restart("router")
-    assert TEXT in str(world.messages(tenant))
-    return tenant
 
 
-def test_no_file_of_kafka_and_postgres_and_no_log_holds_a_canary(
-    world: World, tenant: Tenant, stack: LocalStack
-) -> None:
+def test_no_file_of_kafka_or_postgres_no_log_and_no_file_of_the_service_holds_one(scene: Scene) -> None:
     # What is still in memory only is written out, so that it is searched too.
-    world.sql("CHECKPOINT", database="postgres")
-    assert scan.in_files(data_folders(stack), CANARIES) == []
-
-
-def test_no_record_holds_a_canary_where_a_client_reads_it(world: World, tenant: Tenant) -> None:
-    count, found = world.run(scan.in_records(world.stack.endpoints.kafka, CANARIES))
-    assert count > 15
+    scene.world.sql("CHECKPOINT", database="postgres")
+    searched, found = scan.in_files(scene.folders, scene.wanted)
+    assert searched > 10_000_000
     assert found == []
 
 
-def test_no_metrics_page_and_no_readiness_page_holds_a_canary(world: World, tenant: Tenant) -> None:
-    for name in ("ingest", "router", "store", "custodian"):
-        for page in ("/metrics", "/readyz"):
-            status, body = world.node(name).get(page, 2)
-            assert status == 200
-            assert scan.in_text(body.decode(), CANARIES) == []
+def test_no_batch_of_kafkas_holds_one_once_it_is_unpacked(scene: Scene) -> None:
+    count, found = scan.in_batches(scene.world.stack.kafka.data_dir, scene.wanted)
+    assert count > 100
+    assert found == []
 
 
-def test_what_operators_commands_print_of_the_clear_side_holds_no_canary(
-    world: World, tenant: Tenant
-) -> None:
+def test_no_row_of_any_table_holds_one_as_sql_shows_it(scene: Scene) -> None:
+    count, found = scan.in_tables(scene.world, scene.wanted)
+    assert count > len(EVENT_TYPES)
+    assert found == []
+    # The files were searched as they are: nothing of the WAL is compressed.
+    assert scene.world.sql("SHOW wal_compression")[0][0] == "off"
+
+
+def test_no_page_of_any_process_held_one_before_during_and_after_a_fault(scene: Scene) -> None:
+    assert len(scene.pages) > 20
+    assert [f"{name}: {what}" for name, page in scene.pages for what in scene.wanted.found_in(page)] == []
+
+
+def test_no_environment_title_open_file_or_temporary_file_holds_one(scene: Scene) -> None:
+    count, found = scan.in_processes(scene.wanted)
+    assert count >= len(scene.pids)
+    assert found == []
+    assert scan.in_open_files(scene.pids, scene.wanted, but=scene.folders)[1] == []
+    for folder in (Path(tempfile.gettempdir()), Path("/dev/shm"), Path("/var/tmp")):
+        assert scan.in_temporary_files(folder, scene.began, scene.wanted)[1] == []
+
+
+def test_what_operators_commands_print_of_the_clear_side_holds_none(scene: Scene) -> None:
     for command in (
         ("tenant", "list"),
         ("account", "list"),
         ("ledger",),
         ("quarantine", "list"),
-        ("events", tenant.name),
+        ("events", scene.tenant.name),
+        ("doctor",),
     ):
-        code, output, errors = world.mkc_raw(*command)
-        assert code == 0, errors
-        assert scan.in_text(output + errors, CANARIES) == []
+        _, output, errors = scene.world.mkc_raw(*command)
+        assert scan.in_text(output + errors, scene.wanted) == [], command
 
 
-def test_the_search_finds_a_canary_in_each_place_where_it_is_planted(
-    world: World, tenant: Tenant, stack: LocalStack, tmp_path: Path
+FORMS: dict[str, Callable[[str], bytes]] = {
+    "plain": str.encode,
+    "JSON": lambda text: text.encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00"),
+    "UTF-16 LE": lambda text: text.encode("utf-16-le"),
+    "UTF-16 BE": lambda text: text.encode("utf-16-be"),
+    "hex": lambda text: text.encode().hex().encode(),
+    "HEX": lambda text: text.encode().hex().upper().encode(),
+    "Base64": lambda text: b64encode(text.encode()),
+    "Base64, one byte later": lambda text: b64encode(b"x" + text.encode() + b"y"),
+    "Base64, two bytes later": lambda text: b64encode(b"xy" + text.encode()),
+    "URL": lambda text: quote(text).encode(),
+    "URL, every byte": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()).encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_search_finds_a_planted_one_in_each_form(form: str, tmp_path: Path) -> None:
+    planted, other = "canário-plantado-3e8d", "canário-plantada-3e8d"
+    (tmp_path / "file").write_bytes(b"\0" * 3_000_000 + b"noise " + FORMS[form](planted) + b" noise")
+    assert scan.in_files([tmp_path], Wanted([planted]))[1]
+    (tmp_path / "file").write_bytes(b"noise " + FORMS[form](other) + b" noise")
+    assert scan.in_files([tmp_path], Wanted([planted]))[1] == []
+
+
+def test_the_search_finds_a_planted_one_in_each_place(
+    scene: Scene, stack: LocalStack, tmp_path: Path
 ) -> None:
-    planted = "canário-plantado-3e8d"
+    planted, world = "canário-plantado-3e8d", scene.world
+    wanted = Wanted([planted])
 
     async def produce() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=stack.endpoints.kafka) as producer:
-            await producer.send_and_wait(LEDGER, b"x", headers=[("planted", planted.encode())])
+        tls = stack.endpoints.kafka_tls()
+        producer = Producer(stack.endpoints.kafka, "planter", compression="zstd", tls=tls)
+        await producer.start()
+        try:
+            headers = [("planted", planted.encode())]
+            await acknowledged(await producer.send(LEDGER, planted.encode() * 9, headers=headers))
+        finally:
+            await producer.stop()
 
     asyncio.run(produce())
     world.sql(f"CREATE TABLE public.planted AS SELECT '{planted}'::text AS value")
     world.sql("CHECKPOINT", database="postgres")
-    log = world.service.run_dir / "planted.log"
+    log, temporary = world.service.run_dir / "planted.log", Path(tempfile.gettempdir()) / "mkc-planted"
     log.write_text(planted)
+    temporary.write_text(planted)
     try:
-        places = scan.in_files(data_folders(stack), [planted])
-        assert any(str(stack.kafka.data_dir) in place for place in places)
+        places = scan.in_files(scene.folders, wanted)[1]
         assert any("/base/" in place for place in places)
         assert any("/pg_wal/" in place for place in places)
         assert any("planted.log" in place for place in places)
-        assert asyncio.run(scan.in_records(stack.endpoints.kafka, [planted]))[1]
-        (tmp_path / "forms").write_bytes(planted.encode("utf-16-le") + planted.encode().hex().encode())
-        assert scan.in_files([tmp_path], [planted])
+        assert scan.in_tables(world, wanted)[1]
+        assert any(LEDGER in place for place in scan.in_batches(stack.kafka.data_dir, wanted)[1])
+        assert scan.in_temporary_files(temporary.parent, scene.began, wanted)[1]
+        assert scan.in_text(f"page {planted}", wanted)
+        with log.open():
+            assert scan.in_open_files([_own_pid()], wanted)[1]
     finally:
         log.unlink()
+        temporary.unlink()
         world.sql("DROP TABLE public.planted")
+
+
+def _own_pid() -> int:
+    return int(Path("/proc/self").readlink().name)
