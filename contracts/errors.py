@@ -141,6 +141,24 @@ class ReplayLimit(PermanentError):
     code = "replay_limit"
 
 
+class ReceiptUnreadable(PermanentError):
+    """The bytes are not those of a receipt: other members, another spelling, or no JSON."""
+
+    code = "receipt_unreadable"
+
+
+class ReceiptSignerUnknown(PermanentError):
+    """The receipt names a key that is not among the company's public receipt keys."""
+
+    code = "receipt_signer_unknown"
+
+
+class ReceiptChanged(PermanentError):
+    """The receipt's signature is not of its content."""
+
+    code = "receipt_changed"
+
+
 class TransientError(ServiceError):
     """Something is away for a while: retry with backoff, then pause. Never quarantine."""
 

@@ -139,6 +139,8 @@ def _messages(types: Mapping[str, EventType]) -> dict[str, tuple[str, Document]]
             ),
         )
     for record in RECORDS:
+        if record.is_within:
+            continue
         headers = {
             topics.CONTROL: header_table.CONTROL,
             TENANT_KEYS: header_table.CONTROL,

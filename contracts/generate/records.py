@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from contracts import audit_checkpoints, erasure_requests, fences, outcomes, subject_erased, topics
+from contracts import audit_checkpoints, erasure_requests, fences, outcomes, receipts, subject_erased, topics
 from contracts.control import (
     AccountRecord,
     GrantRecord,
@@ -25,7 +25,8 @@ from contracts.ledger import ExpiredLine, RawLine
 
 @dataclass(frozen=True, slots=True)
 class RecordType:
-    """One kind of record. `topic`: a name, or TENANT_EVENTS; `key`: what the Kafka key is; `sealed`: its value is."""
+    """One kind of record. `topic`: a name, or TENANT_EVENTS; `key`: what the Kafka key is; `sealed`: its value is;
+    `is_within`: no record of its own, but the text of a member of one on that topic."""
 
     name: str
     version: int
@@ -33,6 +34,7 @@ class RecordType:
     topic: str
     key: str
     sealed: bool = False
+    is_within: bool = False
 
     @property
     def urn(self) -> str:
@@ -77,6 +79,14 @@ RECORDS: Final = (
     ),
     RecordType("erasure.fence", 1, fences.Fence, topics.ERASURE_FENCES, "the tenant's id, 16 bytes"),
     RecordType("erasure.outcome", 1, outcomes.Outcome, topics.ERASURE_OUTCOMES, "the request's id, 16 bytes"),
+    RecordType(
+        "erasure.receipt",
+        1,
+        receipts.SignedReceipt,
+        topics.ERASURE_OUTCOMES,
+        "none: it is the text of `receipt` of an `erasure.outcome`, and the file that `mkc receipt verify` takes",
+        is_within=True,
+    ),
     RecordType(
         "audit.checkpoint",
         1,
