@@ -27,7 +27,7 @@ from store.database import connected, translated
 if TYPE_CHECKING:
     from store.database import Connection
 
-SEQUENCER_LOCK: Final = 0x6D6B_0003
+SEQUENCER_LOCK: Final = 0x6D6B_0004
 """The session advisory lock of whoever is the sequencer."""
 EVERY_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 5.0
