@@ -28,6 +28,9 @@ QUARANTINE_REASONS: Final = (
     "not_json", "contract_violation", "unknown_object", "unroutable", "account_mismatch", "tampered", "key_gone",
     "time_out_of_range", "defect", "tenant_unavailable", "replay_limit", "too_large",
 )  # fmt: skip
+GATE_REFUSALS: Final = ("ahead", "other_topic", "expired", "unverified", "tenant_unready", "defect")
+"""Why nobody writes: this database is after the end of the fence topic; it knows another topic of that name; retention
+took fences that it lacks; a fence is not erasure's; a tenant's schema is not there yet; Postgres refused one."""
 OBJECTS: Final = ("page", "instagram", "whatsapp_business_account", "permissions", "user", "other")
 
 
@@ -262,6 +265,26 @@ STORE_PROVIDER_UP: Final = MetricSpec(
     "gauge",
     "store",
     "1 while the key provider answers. What is open goes on without it.",
+)
+
+STORE_GATE_OPEN: Final = MetricSpec(
+    "mk_store_restore_gate_open",
+    "gauge",
+    "store",
+    "1 while this database holds every fence of the fence topic: at 0 nothing is written, page.",
+)
+STORE_GATE_REFUSALS: Final = MetricSpec(
+    "mk_store_restore_gate_refusals_total",
+    "counter",
+    "store",
+    "Connections that were not let write, by reason.",
+    {"reason": GATE_REFUSALS},
+)
+STORE_FENCES_APPLIED: Final = MetricSpec(
+    "mk_store_fences_applied_total",
+    "counter",
+    "store",
+    "Fences that this database lacked: it was restored, or a standby took over.",
 )
 
 # custodian

@@ -12,14 +12,23 @@ from typing import Final
 
 from contracts.control import ControlView
 from contracts.errors import InvalidSettings, TransientError
-from contracts.metrics import STORE_LANES, STORE_OLDEST, STORE_PROVIDER_UP
+from contracts.metrics import (
+    STORE_FENCES_APPLIED,
+    STORE_GATE_OPEN,
+    STORE_GATE_REFUSALS,
+    STORE_LANES,
+    STORE_OLDEST,
+    STORE_PROVIDER_UP,
+)
 from contracts.signing import Signer
+from contracts.topics import ERASURE_FENCES
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.files import SecretFolder, read_secret
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
+from runtime.kafka.topic_log import TopicLog
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
@@ -28,6 +37,7 @@ from store.keys.watch import watch_provider
 from store.lanes.consents import Consents
 from store.lanes.consume import LaneConsumer
 from store.lanes.event_types import known_type
+from store.lanes.gate import FenceGate, GateMetrics
 from store.lanes.keks import TenantKeks
 from store.lanes.lane import Limits
 from store.lanes.opening import TenantOpener
@@ -92,7 +102,10 @@ async def serve(supervisor: Supervisor) -> None:
     rounds = Rounds(clock)
     limits = Limits(settings.lane_records, settings.lane_bytes, settings.batch_rows, settings.batch_bytes)
     lanes = LaneConsumer(settings.kafka, settings.group, view, rounds, limits, settings.buffer_bytes, tls)
-    placing = Placing(dsn, view, lanes, persister, producer, metrics, clock)
+    fences = TopicLog(settings.kafka, "mk-store-fences", ERASURE_FENCES, tls)
+    gate_metrics = GateMetrics.of(metrics, STORE_FENCES_APPLIED, STORE_GATE_OPEN, STORE_GATE_REFUSALS)
+    gate = FenceGate(fences, view.signer, control.catch_up, "mk_store", gate_metrics)
+    placing = Placing(dsn, view, lanes, persister, producer, gate, metrics, clock)
     lanes.on_unplaced = placing.wake
     control.listeners += [opener.control_applied, placing.control_applied, lanes.control_applied]
 
@@ -130,6 +143,7 @@ async def serve(supervisor: Supervisor) -> None:
             "kafka": lanes.is_ready,
             "database": available.database,
             "keys": provider_up,
+            "fences": gate.is_open,
         },
     )
     health.before_scrape.append(gauges)
@@ -161,12 +175,14 @@ async def serve(supervisor: Supervisor) -> None:
                         metrics,
                         clock,
                         available,
+                        gate,
                         lanes.lane_changed,
                         settings.statements_kept,
                     ).run(),
                 )
                 for number in range(settings.workers)
             ]
+            supervisor.start("fences", gate.watch(dsn))
             supervisor.start("placing", placing.run(lanes.lanes))
             supervisor.start("forget", _forget_keys(opener, keks))
             supervisor.start("key provider", watch_provider(provider, provider_changed))
@@ -184,6 +200,7 @@ async def serve(supervisor: Supervisor) -> None:
             await asyncio.wait([reading, *workers], timeout=2)
             await asyncio.wait([asyncio.ensure_future(lanes.close())], timeout=5)
         finally:
+            await fences.stop()
             await producer.stop()
             await control.stop()
             await provider.close()

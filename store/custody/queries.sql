@@ -352,6 +352,15 @@ UNION ALL
 SELECT n.nspname, format('%s may %s the schema', g.grantee::regrole, g.privilege_type)
 FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) g
 WHERE n.nspname = ANY ($1::text[]) AND g.grantee <> n.nspowner
+UNION ALL
+SELECT n.nspname, format('%s is owned by %s', p.proname, p.proowner::regrole)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($1::text[])
+UNION ALL
+SELECT n.nspname, format('%s may %s %s', CASE WHEN g.grantee = 0 THEN 'everybody' ELSE g.grantee::regrole::text END,
+                         g.privilege_type, p.proname)
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
+WHERE n.nspname = ANY ($1::text[]) AND g.grantee <> p.proowner
 
 -- name: insert_grant
 INSERT INTO mk.reader_grant (grant_id, tenant_id, reader, public_key, given_to, directed_by, proof, granted_by, until)

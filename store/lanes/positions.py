@@ -22,6 +22,7 @@ from runtime.clock import Clock
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.metrics import ProcessMetrics
 from store.lanes.database import Connection, connect, execute, fetch, fetch_row, make_clean, translated
+from store.lanes.gate import FenceGate
 from store.lanes.lane import Lane, Stage, Tenancy
 from store.lanes.persist import Batch, Persisted, Persister
 from store.lanes.queries import fixed, tenant_statements
@@ -65,6 +66,7 @@ class Placing:
         log: Log,
         persister: Persister,
         producer: Producer,
+        gate: FenceGate,
         metrics: ProcessMetrics,
         clock: Clock,
     ) -> None:
@@ -73,6 +75,8 @@ class Placing:
         self._kafka_log = log
         self._persister = persister
         self._producer = producer
+        self._gate = gate
+        self._admitted: int | None = None
         self._expired = metrics.counter(STORE_EXPIRED_UNREAD)
         self._clock = clock
         self._log = logging.get_logger()
@@ -276,7 +280,12 @@ class Placing:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
+            self._admitted = None
             self._connection = await connect(self._dsn)
+        if self._admitted != self._gate.closings:
+            closings = self._gate.closings
+            await self._gate.admit(self._connection)
+            self._admitted = closings
         return self._connection
 
 

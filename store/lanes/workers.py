@@ -35,6 +35,7 @@ from store.lanes.database import (
     execute,
     make_clean,
 )
+from store.lanes.gate import FenceGate, GateClosed
 from store.lanes.lane import Lane
 from store.lanes.opening import TenantOpener
 from store.lanes.persist import Batch, Persisted, Persister
@@ -142,6 +143,7 @@ class Worker:
         metrics: ProcessMetrics,
         clock: Clock,
         available: Availability,
+        gate: FenceGate,
         on_lane_changed: Callable[[Lane], None],
         statements_kept: int = STATEMENTS_KEPT,
     ) -> None:
@@ -154,6 +156,8 @@ class Worker:
         self._consents = consents
         self._clock = clock
         self._available = available
+        self._gate = gate
+        self._admitted: int | None = None
         self._on_lane_changed = on_lane_changed
         self._log = logging.get_logger()
         self._connection: Connection | None = None
@@ -173,7 +177,8 @@ class Worker:
                 await self._connected()
                 lanes = await self._rounds.take()
                 try:
-                    await self._visit(lanes, await self._connected())
+                    if (connection := self._admitted_connection()) is not None:
+                        await self._visit(lanes, connection)
                 finally:
                     self._rounds.give_back(lanes)
                     for lane in lanes:
@@ -182,19 +187,36 @@ class Worker:
             if self._connection is not None:
                 self._connection.terminate()
 
-    async def _connected(self) -> Connection:
+    def _admitted_connection(self) -> Connection | None:
+        """The connection, if it stands and the gate has not closed since it was let in."""
+        if self._connection is None or self._connection.is_closed():
+            return None
+        return self._connection if self._admitted == self._gate.closings else None
+
+    async def _connected(self) -> None:
+        """Until there is a connection that may write: on a new one nothing is, before its database has every fence."""
         attempt = 0
-        while self._connection is None or self._connection.is_closed():
+        while self._admitted_connection() is None:
             try:
-                self._connection = await connect(self._dsn, self._statements_kept)
+                if self._connection is None or self._connection.is_closed():
+                    self._admitted = None
+                    self._connection = await connect(self._dsn, self._statements_kept)
+                self._available.database = True
+                closings = self._gate.closings
+                await self._gate.admit(self._connection)
+                self._admitted = closings
+                return
             except DatabaseUnavailable as exc:
                 if self._available.database or attempt == 0:
                     self._log.warning("database.lost", exc=exc)
                 self._available.database = False
-                await asyncio.sleep(_CONNECT_PAUSE_S[min(attempt, len(_CONNECT_PAUSE_S) - 1)])
-                attempt += 1
-        self._available.database = True
-        return self._connection
+            except GateClosed:
+                pass  # the gate says it
+            except TransientError as exc:
+                self._log.warning("fences.not_compared", exc=exc)
+            await self._clean()
+            await asyncio.sleep(_CONNECT_PAUSE_S[min(attempt, len(_CONNECT_PAUSE_S) - 1)])
+            attempt += 1
 
     async def _visit(self, lanes: list[Lane], connection: Connection) -> None:
         prepared: list[tuple[Lane, Batch]] = []
@@ -216,7 +238,7 @@ class Worker:
         except Exception as exc:
             endings = [exc] * len(prepared)
         finally:
-            await self._clean(connection)
+            await self._clean()
         self._seconds.observe(time.perf_counter() - started)
         self._rows.observe(sum(batch.next_offset - batch.first for _, batch in prepared))
         for (lane, batch), ending in zip(prepared, endings, strict=True):
@@ -234,8 +256,8 @@ class Worker:
             return None
         return batch
 
-    async def _clean(self, connection: Connection) -> None:
-        if not await make_clean(connection):
+    async def _clean(self) -> None:
+        if self._connection is not None and not await make_clean(self._connection):
             self._connection = None
 
     async def _end(self, lane: Lane, batch: Batch, ending: Ending) -> None:
