@@ -63,6 +63,13 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_STORE_SECRETS_DIR": str(keys / "store" / "secrets"),
             "MKC_STORE_DATABASE": needs.logins["mk_store"],
         },
+        "erasure": shared["erasure"]
+        | {
+            "MKC_ERASURE_CONTROL_SIGNERS_FILE": signers,
+            "MKC_ERASURE_SECRETS_DIR": str(keys / "erasure" / "secrets"),
+            "MKC_ERASURE_KEYRING_SECRETS_DIR": str(keys / "store" / "secrets"),
+            "MKC_ERASURE_DATABASE": needs.logins["mk_erasure"],
+        },
         "custodian": shared["custodian"]
         | {
             "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE": signers,

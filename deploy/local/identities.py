@@ -15,7 +15,7 @@ from typing import Final
 from contracts.signing import Signer
 from runtime.files import SecretFolder, write_atomic
 
-PROCESSES: Final = ("ingest", "router", "store", "custodian", "operator")
+PROCESSES: Final = ("ingest", "router", "store", "erasure", "custodian", "operator")
 CONTROL_SIGNERS: Final = ("custodian", "operator")
 SECRET_FOLDERS: Final = ("router", "store", "erasure")
 SIGNING_KEY: Final = "signing.key"

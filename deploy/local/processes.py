@@ -1,4 +1,4 @@
-"""The service on this machine: keys, topics, database and the four processes of one root, each its own OS process.
+"""The service on this machine: keys, topics, database and the five processes of one root, each its own OS process.
 
 Everything they need is made once and kept; a second start on the same root goes on with the same tenants and rows.
 Must never start or stop Kafka or Postgres: `deploy.local.stack` does.
@@ -30,9 +30,17 @@ from runtime.kafka.acls import AclAdmin
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from store.migrate import migrate
 
-MODULES: Final = {"custodian": "store.custody", "router": "router", "store": "store", "ingest": "ingest"}
+MODULES: Final = {
+    "custodian": "store.custody",
+    "router": "router",
+    "store": "store",
+    "erasure": "store.erasure",
+    "ingest": "ingest",
+}
 """Process to Python module, in the order in which they come up."""
-STOP_ORDER: Final = ("ingest", "router", "store", "custodian")
+STOP_ORDER: Final = ("ingest", "router", "store", "erasure", "custodian")
+_HEALTH_ORDER: Final = ("ingest", "router", "store", "custodian", "erasure")
+"""Each one's health port follows the one before it: a process that is new gets the next, and no other's moves."""
 _RECEIVER_OFFSET: Final = -1010
 _DESK_OFFSET: Final = -1001
 
@@ -49,17 +57,17 @@ class Ports:
 
     @classmethod
     def from_base(cls, port_base: int) -> "Ports":
-        """19090 gives the receiver 18080, the desk 18089 and health 18081 to 18084 (ingest, router, store, custodian)."""
+        """19090 gives the receiver 18080, the desk 18089 and health 18081 to 18085, in `_HEALTH_ORDER`."""
         receiver = port_base + _RECEIVER_OFFSET
         return cls(
             receiver,
             port_base + _DESK_OFFSET,
-            {name: receiver + 1 + at for at, name in enumerate(STOP_ORDER)},
+            {name: receiver + 1 + at for at, name in enumerate(_HEALTH_ORDER)},
         )
 
 
 class Service:
-    """The four processes of one root. Synchronous, also inside a running event loop (which it then blocks)."""
+    """The five processes of one root. Synchronous, also inside a running event loop (which it then blocks)."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ class _Run:
         began = time.monotonic()
         self._service.settle()
         self._service.start()
-        show.step("ingest, router, store, custodian ready", time.monotonic() - began)
+        show.step("ingest, router, store, erasure, custodian ready", time.monotonic() - began)
 
     def _prepare_database(self, servers: "concurrent.futures.Future[Endpoints]") -> None:
         # Postgres answers long before Kafka does.

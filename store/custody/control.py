@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from store.database import Connection
 
-ANNOUNCED_SIGNERS: Final = ("ingest", "router", "store", "operator")
+ANNOUNCED_SIGNERS: Final = ("ingest", "router", "store", "erasure", "operator")
 KEY_KEPT_AFTER: Final = timedelta(seconds=KEY_KEPT_AFTER_S)
 
 

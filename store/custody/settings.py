@@ -49,7 +49,7 @@ class CustodianSettings(KeySettings):
     root_epoch_days: float = Field(default=7.0, gt=0)
     """How long a root epoch lasts: erased people's keys are irrecoverable when the one that wrapped them is destroyed."""
     public_keys_dir: Path
-    """Folder with `<process>.pub` of ingest, router, store and operator, which control announces."""
+    """Folder with `<process>.pub` of ingest, router, store, erasure and operator, which control announces."""
     free_slots_1: int = Field(default=4, ge=0)
     """Free slots with one partition kept ready."""
     free_slots_8: int = Field(default=1, ge=0)

@@ -20,7 +20,7 @@ from tests.support.world import World, delete_topics
 
 pytestmark = [pytest.mark.stack, pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
 
-PROCESSES = ("ingest", "router", "store", "custodian")
+PROCESSES = ("ingest", "router", "store", "erasure", "custodian")
 UP_S = 60.0
 
 

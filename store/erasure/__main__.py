@@ -1,0 +1,226 @@
+"""`python -m store.erasure`: the erasure consumer. Reads requests into job rows and drives every row to its end.
+
+Two may run: a session lock lets one act, the other stands by and takes over when that session ends. The lock only saves
+double work; what holds if both act for a moment is that every step takes effect once (docs/erasure.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from contracts.control import ControlView
+from contracts.errors import TransientError
+from contracts.metrics import ERASURE_ACTING, ERASURE_PROVIDER_UP
+from runtime import logging
+from runtime.clock import SystemClock
+from runtime.epochs import EpochSource
+from runtime.files import SecretFolder
+from runtime.http.health import HealthServer
+from runtime.kafka.clients import Producer
+from runtime.kafka.control import ControlReader
+from runtime.lifecycle import Supervisor, run
+from runtime.metrics import ProcessMetrics
+from runtime.settings import load
+from store.database import connected, translated
+from store.erasure.consume import RequestConsumer
+from store.erasure.drive import Driver
+from store.erasure.jobs import SQL
+from store.erasure.log_ends import LogEnds
+from store.erasure.measure import measure
+from store.erasure.opening import RequestOpener
+from store.erasure.settings import ErasureSettings
+from store.erasure.tools import Tools
+from store.keys.settings import provider_from
+from store.keys.watch import watch_provider
+from store.lanes.keks import TenantKeks
+from store.lanes.positions import check_schema_version
+from store.migrate import known
+from store.settings import read_control_signers
+
+if TYPE_CHECKING:
+    from store.database import Connection
+
+ACTING_LOCK: Final = 0x6D6B_0003
+"""The session advisory lock of whoever acts as the erasure consumer."""
+NOTIFY_CHANNEL: Final = "mk_erasure"
+"""An operator who changes a row says so here."""
+_TRY_EVERY_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 5.0
+_FORGET_KEYS_EVERY_S: Final = 3_600.0
+
+
+@dataclass(slots=True)
+class State:
+    """What readiness depends on."""
+
+    control: bool = False
+    database: bool = False
+    keys: bool = True
+    acting: bool = False
+    standby: bool = False
+    consumer: RequestConsumer | None = None
+
+    def conditions(self) -> dict[str, bool]:
+        """A standby reads nothing and is ready all the same."""
+        return {
+            "database": self.database,
+            "control": self.control,
+            "keys": self.keys,
+            "requests": self.standby or (self.consumer is not None and self.consumer.is_reading),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What is made once for the process."""
+
+    dsn: str
+    driver: Driver
+    consumer: RequestConsumer
+    tools: Tools
+    state: State
+
+
+@asynccontextmanager
+async def _clients(
+    settings: ErasureSettings, supervisor: Supervisor, metrics: ProcessMetrics, state: State
+) -> AsyncIterator[_Parts]:
+    """Kafka's clients and what works with them, after control was read to its end. Raises BrokerUnavailable."""
+    tls, signer, clock = settings.kafka_tls, settings.signer(), SystemClock()
+    view = ControlView(read_control_signers(settings.control_signers_file))
+    provider = provider_from(settings, settings.keyring_secrets_dir)
+    dsn = settings.database.get_secret_value()
+
+    def provider_changed(is_up: bool) -> None:
+        state.keys = is_up
+        metrics.gauge(ERASURE_PROVIDER_UP).set(is_up)
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(provider.close)
+        producer = Producer(settings.kafka, "mk-erasure", tls=tls)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        control = ControlReader(settings.kafka, "mk-erasure-control", view, metrics, tls)
+        stack.push_async_callback(control.stop)
+        await control.start()
+        state.control = True
+        log_ends = LogEnds(settings.kafka, "mk-erasure-ends", tls)
+        stack.push_async_callback(log_ends.stop)
+        opener = RequestOpener(SecretFolder(settings.secrets_dir), view)
+        control.listeners.append(opener.control_applied)
+        keks = TenantKeks(provider)
+        # Each worker replaces the connection by its own.
+        connection = await stack.enter_async_context(connected(dsn, "mk-erasure"))
+        tools = Tools(
+            connection, producer, signer, EpochSource(signer, clock), view, keks, log_ends, clock, metrics
+        )
+
+        def connect() -> contextlib.AbstractAsyncContextManager[Connection]:
+            return connected(dsn, "mk-erasure-worker")
+
+        driver = Driver(tools, connect, None, settings.workers)
+        consumer = RequestConsumer(settings.kafka, tools, opener, control, driver.offer, tls)
+        state.consumer = consumer
+        watch = supervisor.start("key provider", watch_provider(provider, provider_changed))
+        forget = supervisor.start("forget", _forget_keys(opener, keks))
+        try:
+            yield _Parts(dsn, driver, consumer, tools, state)
+        finally:
+            state.consumer = None
+            watch.cancel()
+            forget.cancel()
+
+
+async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
+    """Stand by until nobody else acts, then act until told to stop. Raises TransientError when a connection is lost."""
+    state, acting = parts.state, parts.tools.metrics.gauge(ERASURE_ACTING)
+    async with connected(parts.dsn, "mk-erasure-acting") as connection:
+        while True:
+            with translated():
+                state.acting = bool(await connection.fetchval(SQL["try_acting"], ACTING_LOCK))
+            state.database, state.standby = True, not state.acting
+            acting.set(state.acting)
+            if state.acting:
+                break
+            await _first_of(stopping.wait(), timeout_s=_TRY_EVERY_S)
+            if stopping.is_set():
+                return
+
+        def notified(*_ignored: Any) -> None:
+            parts.driver.wake()
+
+        with translated():
+            await connection.add_listener(NOTIFY_CHANNEL, notified)
+        async with (
+            connected(parts.dsn, "mk-erasure-requests") as reading,
+            connected(parts.dsn, "mk-erasure-measure") as measuring,
+        ):
+            await _first_of(
+                stopping.wait(),
+                parts.driver.run(connection),
+                parts.consumer.run(reading),
+                measure(measuring, parts.tools),
+            )
+
+
+async def _first_of(*works: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:
+    """Run all until one ends, cancel the others, and raise what ended it."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _check_schema(settings: ErasureSettings) -> None:
+    """Raises SchemaIncompatible, or DatabaseUnavailable."""
+    await check_schema_version(
+        settings.database.get_secret_value(), [migration.number for migration in known()]
+    )
+
+
+async def _forget_keys(opener: RequestOpener, keks: TenantKeks) -> None:
+    while True:
+        await asyncio.sleep(_FORGET_KEYS_EVERY_S)
+        opener.forget()
+        keks.forget_unused(_FORGET_KEYS_EVERY_S)
+
+
+async def serve(supervisor: Supervisor) -> None:
+    """Run until told to stop. Kafka or Postgres away is waited for: the process stays up, not ready."""
+    settings = load(ErasureSettings)
+    settings.signer()
+    read_control_signers(settings.control_signers_file)
+    metrics, state = ProcessMetrics("erasure"), State()
+    log = logging.get_logger()
+    async with HealthServer(settings.health_host, settings.health_port, metrics, state.conditions) as health:
+        health.before_scrape.append(lambda: metrics.gauge(ERASURE_ACTING).set(state.acting))
+        log.info("process.started", **settings.summary())
+        pause_s = 0.1
+        while not supervisor.stopping.is_set():
+            try:
+                await _check_schema(settings)
+                async with _clients(settings, supervisor, metrics, state) as parts:
+                    while not supervisor.stopping.is_set():
+                        await _act(parts, supervisor.stopping)
+                        pause_s = 0.1
+            except TransientError as exc:
+                state.control = state.database = state.acting = state.standby = False
+                log.warning("erasure.waited", exc=exc, wait_s=pause_s)
+                await _first_of(supervisor.stopping.wait(), timeout_s=pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+
+if __name__ == "__main__":
+    sys.exit(run("erasure", serve))

@@ -1,0 +1,35 @@
+"""Whether a request may be executed, and when. Pure: it judges the row and what is known of the tenant.
+
+A message's deletion, a callback and an operator's request for an identified person need no human step here; effects on a
+whole account wait in a restricted state or for a second person (PRIVACY.md section 3 "States").
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from contracts.erasure_requests import MAY_ASK
+from contracts.outcomes import RefusalReason
+from store.erasure.jobs import Job
+from store.erasure.tenants import TenantSchema
+
+RESTRICTED_FOR: Final = timedelta(hours=72)
+"""An account's erasure waits so long, unless a second person approves it."""
+
+
+def refusal_of(job: Job, tenant: TenantSchema | None) -> RefusalReason | None:
+    """Why it may not be executed; None: it may."""
+    if job.kind not in MAY_ASK.get(job.asked_by, frozenset()) and job.origin != "join":
+        return RefusalReason.NOT_ALLOWED
+    if job.kind == "callback":
+        return None
+    if tenant is None:
+        return RefusalReason.UNKNOWN_TENANT
+    named = {"subject": job.pseudonyms, "message": job.message_ref, "account": job.account_id}[job.kind]
+    return None if named else RefusalReason.NOTHING_NAMED
+
+
+def execute_after(job: Job) -> datetime | None:
+    """The moment before which it may not be executed without an approval; None: at once."""
+    return job.received_at + RESTRICTED_FOR if job.kind == "account" else None

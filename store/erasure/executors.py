@@ -1,0 +1,60 @@
+"""Who executes which kind of request. Each is repeatable: it goes on from the steps that stand in the tenant's schema.
+
+An executor puts the job to `executing` in its first step's transaction (`jobs.set_executing`), writes one
+`erasure_step` for each subject or message, and deletes. Fences, announcements, waiting for the lanes and the answer are
+the driver's, the same for all kinds. It raises TransientError to be tried again, and Refused before anything was executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from contracts.errors import PermanentError, TransientError
+from contracts.outcomes import RefusalReason
+from store.erasure import subject
+from store.erasure.jobs import Job
+from store.erasure.tenants import TenantSchema
+from store.erasure.tools import Tools
+
+Executor = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
+"""Of a request that names a tenant."""
+FreeExecutor = Callable[[Tools, Job], Awaitable[None]]
+"""Of a request that names none: a callback. Brings its job to `live_erased` itself; what it finds becomes jobs of its own."""
+
+
+class NobodyExecutes(TransientError):
+    """No executor for this kind of request in this version: it waits for one that has it."""
+
+    code = "no_executor"
+
+
+class Refused(PermanentError):
+    """The request may not be executed; nothing of it was."""
+
+    code = "refused"
+
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__("the request may not be executed")
+        self.reason = reason
+
+
+EXECUTORS: Final[dict[str, Executor]] = {"subject": subject.execute}
+"""By kind of request."""
+FREE_EXECUTORS: Final[dict[str, FreeExecutor]] = {}
+
+
+def executor_of(kind: str) -> Executor:
+    """Raises NobodyExecutes."""
+    executor = EXECUTORS.get(kind)
+    if executor is None:
+        raise NobodyExecutes("nobody executes this kind of request")
+    return executor
+
+
+def free_executor_of(kind: str) -> FreeExecutor:
+    """Raises NobodyExecutes."""
+    executor = FREE_EXECUTORS.get(kind)
+    if executor is None:
+        raise NobodyExecutes("nobody executes this kind of request")
+    return executor

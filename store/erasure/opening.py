@@ -1,0 +1,106 @@
+"""Opens records of the requests topic: seal and signature, headers against the sealed value, who asked.
+
+Must never believe a header that the sealed value does not repeat, nor keep or log what was opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from contracts import topics
+from contracts.control import RECIPIENT_ERASURE, ControlRecord, ControlView, SignerRecord
+from contracts.erasure_requests import (
+    MK_REQUEST,
+    MK_REQUEST_KIND,
+    MK_TENANT,
+    AnyRequest,
+    CallbackRequest,
+    parse_request,
+)
+from contracts.errors import KeyGone, KeyNotYetKnown, TamperedRecord
+from contracts.headers import Headers, index
+from contracts.hybrid import HybridPrivateKey, HybridPublicKey
+from contracts.sealing import NO_TENANT, RecordOpener
+from runtime.files import SecretFolder
+
+SECRET_PREFIX: Final = "transport-"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRequest:
+    """A request that verified, and the signer who asked."""
+
+    request: AnyRequest
+    asked_by: str
+
+    @property
+    def tenant(self) -> UUID | None:
+        """The tenant that it names; a callback names none."""
+        return None if isinstance(self.request, CallbackRequest) else self.request.tenant
+
+
+class RequestOpener:
+    """Opens with the private halves in erasure's own secrets, which are read anew after `forget`."""
+
+    def __init__(self, secrets: SecretFolder, view: ControlView) -> None:
+        self._secrets, self._view = secrets, view
+        self._private: dict[bytes, HybridPrivateKey] = {}
+        self._opener = RecordOpener(self._private_half, view.signer)
+
+    def control_applied(self, record: ControlRecord) -> None:
+        """A signer may have been revoked: nothing that it signed is taken on trust any more."""
+        if isinstance(record, SignerRecord):
+            self.forget()
+
+    def forget(self) -> None:
+        """Drop what is kept in memory: halves that were destroyed meanwhile are then gone here as well."""
+        self._private.clear()
+        self._opener.forget()
+
+    def open(self, value: bytes, headers: Headers, broker_time_ms: int) -> OpenedRequest:
+        """Raises TamperedRecord, ContractViolation, KeyGone, or KeyNotYetKnown: the private half is not here yet."""
+        by_name = index(headers)
+        opened = self._opener.open(
+            topics.ERASURE_REQUESTS, value, headers, broker_time_s=broker_time_ms / 1000, by_name=by_name
+        )
+        if opened.statement.tenant != NO_TENANT:
+            raise TamperedRecord("a request was sealed for a tenant")
+        request = parse_request(opened.plaintext)
+        read = OpenedRequest(request, opened.statement.signer)
+        said = {
+            MK_REQUEST: str(request.request).encode(),
+            MK_REQUEST_KIND: request.kind.encode(),
+            **({} if read.tenant is None else {MK_TENANT: str(read.tenant).encode()}),
+        }
+        if {name: by_name.get(name) for name in (MK_REQUEST, MK_REQUEST_KIND, MK_TENANT)} != {
+            MK_TENANT: None,
+            **said,
+        }:
+            raise TamperedRecord("a request's headers are not its value's")
+        return read
+
+    def is_published(self, value: bytes) -> bool:
+        """Whether control says that the key which `value` is sealed to is erasure's: its private half will come."""
+        wanted = value[4:8]
+        return any(
+            HybridPublicKey.from_bytes(record.public_key).key_id == wanted
+            for record in self._view.transport_keys(RECIPIENT_ERASURE)
+        )
+
+    def _private_half(self, key_id: bytes) -> HybridPrivateKey | None:
+        half = self._private.get(key_id)
+        if half is None:
+            try:
+                half = HybridPrivateKey.from_bytes(self._secrets.get(SECRET_PREFIX + key_id.hex()))
+            except KeyNotYetKnown:
+                return None
+            self._private[key_id] = half
+        return half
+
+
+class WrongRecipient(KeyGone):
+    """Sealed to a key that was never erasure's, or whose end control has forgotten: nobody here will ever open it."""
+
+    code = "wrong_recipient"

@@ -1,0 +1,47 @@
+"""Settings of the erasure consumer (`MKC_ERASURE_`). Read once, at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from contracts.errors import InvalidSettings
+from contracts.signing import Signer
+from runtime.files import read_secret
+from store.keys.settings import KeySettings
+
+SIGNER_NAME = "erasure"
+
+
+class ErasureSettings(KeySettings):
+    """The erasure consumer: requests in; fences, outcomes and announcements out."""
+
+    model_config = SettingsConfigDict(env_prefix="MKC_ERASURE_")
+
+    health_port: int = 18085
+    signing_key_file: Path
+    """File of erasure's Ed25519 signing key: 32 bytes, 0600. Signs fences, outcomes, announcements and audit checkpoints."""
+    control_signers_file: Path
+    """JSON of the keys that may sign control records: name to base64."""
+    secrets_dir: Path
+    """Folder of erasure's own transport private halves, which requests are sealed to."""
+    keyring_secrets_dir: Path
+    """Folder of root KEKs, for the `keyring` provider: pseudonyms of requested people take the tenant's pseudonym key."""
+    database: SecretStr
+    """DSN of the database cell as `mk_erasure`."""
+    workers: int = Field(default=4, ge=1, le=32)
+    """Requests that are worked on at the same time, one database connection each."""
+
+    def signer(self) -> Signer:
+        """Erasure's signer. Raises InvalidSettings."""
+        raw = read_secret(self.signing_key_file, "MKC_ERASURE_SIGNING_KEY_FILE")
+        try:
+            return Signer.from_bytes(SIGNER_NAME, raw)
+        except ValueError as exc:
+            raise InvalidSettings("MKC_ERASURE_SIGNING_KEY_FILE: not a key of 32 bytes") from exc
+
+    def summary(self) -> dict[str, object]:
+        """What the start-up line may show."""
+        return {**super().summary(), "count": self.workers}

@@ -1,0 +1,99 @@
+"""What stands of a request in its tenant's schema: its steps, what of them was told, and the ends that lanes must pass.
+
+Runs inside a transaction that has entered the tenant's erase role (`tenants.inside`, `tenants.alone`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from contracts.fences import Fence
+from store.database import statements, with_names
+from store.erasure.tenants import TenantSchema
+
+if TYPE_CHECKING:
+    from store.database import Connection
+
+SQL: Final = statements(Path(__file__).with_name("steps.sql"))
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureStep:
+    """One subject, or one message, that a request took effect on."""
+
+    subject_id: UUID
+    erased_through_gen: int
+    watermark: datetime | None
+    executed_at: datetime
+    fence: Fence | None = field(repr=False)
+    """As it stands on the fence topic, where it is signed."""
+    fence_published_at: datetime | None
+    rows_deleted: int
+    deleted_at: datetime | None
+    announced_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A lane that must pass `end_offset`, and where it stands."""
+
+    partition: int
+    end_offset: int
+    position: int
+
+    @property
+    def is_over(self) -> bool:
+        """Everything that was on the topic at the fence is judged."""
+        return self.position >= self.end_offset
+
+
+async def steps_of(connection: Connection, tenant: TenantSchema, request: UUID) -> list[ErasureStep]:
+    """All steps of a request, by subject."""
+    rows = await connection.fetch(with_names(SQL["steps"], schema=tenant.schema), request)
+    return [
+        ErasureStep(
+            row["subject_id"],
+            row["erased_through_gen"],
+            row["watermark"],
+            row["executed_at"],
+            None if row["fence"] is None else Fence.model_validate_json(row["fence"]),
+            row["fence_published_at"],
+            row["rows_deleted"],
+            row["deleted_at"],
+            row["announced_at"],
+        )
+        for row in rows
+    ]
+
+
+async def set_fenced(
+    connection: Connection, tenant: TenantSchema, request: UUID, subjects: list[UUID]
+) -> None:
+    """Their fences are acknowledged."""
+    await connection.execute(with_names(SQL["fenced"], schema=tenant.schema), request, subjects)
+
+
+async def set_announced(
+    connection: Connection, tenant: TenantSchema, request: UUID, subjects: list[UUID]
+) -> None:
+    """`subject.erased` is acknowledged on every partition."""
+    await connection.execute(with_names(SQL["announced"], schema=tenant.schema), request, subjects)
+
+
+async def note_waits(
+    connection: Connection, tenant: TenantSchema, request: UUID, ends: dict[int, int]
+) -> None:
+    """Ends that were seen after the fence, by partition; those noted before stay."""
+    await connection.execute(
+        with_names(SQL["note_waits"], schema=tenant.schema), request, list(ends), list(ends.values())
+    )
+
+
+async def waits_of(connection: Connection, tenant: TenantSchema, request: UUID) -> list[Wait]:
+    """One for each partition; empty before they were noted."""
+    rows = await connection.fetch(with_names(SQL["waits"], schema=tenant.schema), request, tenant.slot)
+    return [Wait(row["partition"], row["end_offset"], row["position"]) for row in rows]

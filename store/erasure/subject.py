@@ -1,0 +1,195 @@
+"""Erases a person: PRIVACY.md section 3, steps 1 to 4. One short transaction alone under the tenant's lock, then deletes.
+
+All of the request's subjects take effect in one transaction, each once: a step row that exists already is no effect.
+Must never read anything before the lock, nor delete what a later generation wrote.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+from contracts.fences import Fence
+from contracts.ids import first_id_at
+from contracts.metrics import ERASURE_SHRED_SECONDS
+from runtime.metrics import ProcessMetrics
+from store.audit.log import AuditEntry, What, append
+from store.database import statements, with_names
+from store.erasure.jobs import Job, set_executing
+from store.erasure.steps import steps_of
+from store.erasure.tenants import TenantSchema, alone, inside, leave
+from store.erasure.tools import Step, Tools
+
+if TYPE_CHECKING:
+    from store.database import Connection
+
+SQL: Final = statements(Path(__file__).with_name("subject.sql"))
+FENCE_KEPT: Final = timedelta(days=230)
+"""A window of 190 days and the oldest backup: tombstones are kept as long as the fences that name them."""
+DELETED_AT_ONCE: Final = 1_000
+"""Rows in a transaction of their own: a person may have many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    """One subject on which the request took effect in this transaction."""
+
+    subject_id: UUID
+    erased_through_gen: int
+    watermark: datetime
+    executed_at: datetime
+    undated: tuple[bytes, ...] = field(repr=False)
+    pseudonyms: tuple[bytes, ...] = field(repr=False)
+
+    def fence(self, job: Job, tenant: TenantSchema) -> Fence:
+        """What goes to the fence topic."""
+        return Fence(
+            request=job.request_id,
+            tenant=tenant.tenant,
+            subject=self.subject_id,
+            pseudonyms=tuple(one.hex() for one in self.pseudonyms),
+            generation=self.erased_through_gen,
+            watermark_s=int(self.watermark.timestamp()),
+            executed_at_us=_unix_us(self.executed_at),
+            undated=tuple(one.hex() for one in self.undated),
+        )
+
+
+async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
+    """Fence and shred everybody whom the request names, then delete their rows. Raises JobMoved or DatabaseUnavailable."""
+    connection = tools.connection
+    async with alone(connection, tenant):
+        erased = await erase_people(connection, job, tenant)
+        await leave(connection)
+        await set_executing(connection, job, tools.signer.name)
+        for one in erased:
+            await append(connection, _entry(tools, job, tenant, one))
+    _observe(tools.metrics, job, erased)
+    tools.reached(job.request_id, Step.EXECUTED)
+    await delete_rows(tools, job, tenant)
+
+
+async def erase_people(connection: Connection, job: Job, tenant: TenantSchema) -> list[_Erased]:
+    """Under the lock: everybody behind the job's pseudonyms, known or not, and whom they are linked with."""
+
+    def sql(name: str) -> str:
+        return with_names(SQL[name], schema=tenant.schema)
+
+    moment = await connection.fetchrow(sql("moment"), job.request_id)
+    assert moment is not None
+    first: datetime | None = moment["first_executed_at"]
+    named = await _subjects_named(connection, tenant, job.pseudonyms)
+    linked = [row["subject_id"] for row in await connection.fetch(sql("linked"), named, first)]
+    effective: datetime = first or moment["now"]
+    rows = await connection.fetch(
+        sql("erase"), job.request_id, linked, effective, first_id_at(int(effective.timestamp()) * 1000)
+    )
+    subjects = [row["subject_id"] for row in rows]
+    if not subjects:
+        return []
+    undated = _grouped(await connection.fetch(sql("undated"), subjects, first_id_at(1)), "ref")
+    if undated:
+        refs = sorted(ref for found in undated.values() for ref in found)
+        await connection.execute(sql("add_tombstones"), refs, FENCE_KEPT)
+    aliases = _grouped(await connection.fetch(sql("aliases_of"), subjects), "pseudonym")
+    erased = [
+        _Erased(
+            **row, undated=tuple(undated[row["subject_id"]]), pseudonyms=tuple(aliases[row["subject_id"]])
+        )
+        for row in rows
+    ]
+    await connection.execute(
+        sql("keep_fences"),
+        job.request_id,
+        subjects,
+        [one.fence(job, tenant).model_dump_json().encode() for one in erased],
+    )
+    return erased
+
+
+async def _subjects_named(
+    connection: Connection, tenant: TenantSchema, pseudonyms: tuple[bytes, ...]
+) -> list[UUID]:
+    """Whose the pseudonyms are. One that nobody has becomes an alias of the first known subject, else of an empty one.
+
+    Several known ones are one person, says the request: they are linked, never merged.
+    """
+
+    def sql(name: str) -> str:
+        return with_names(SQL[name], schema=tenant.schema)
+
+    owners = {
+        row["pseudonym"]: row["subject_id"] for row in await connection.fetch(sql("owners"), list(pseudonyms))
+    }
+    known = list(dict.fromkeys(owners[one] for one in pseudonyms if one in owners))
+    unknown = [one for one in pseudonyms if one not in owners]
+    home = known[0] if known else uuid4()
+    if unknown:
+        if not known:
+            await connection.execute(sql("add_stub"), home)
+        await connection.execute(sql("add_aliases"), unknown, home)
+    if len(known) > 1:
+        await connection.execute(sql("add_links"), home, known[1:])
+    return known or [home]
+
+
+async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
+    """Delete what the erased generations wrote, some at a time, without the lock. Raises DatabaseUnavailable."""
+    async with inside(tools.connection, tenant):
+        steps = await steps_of(tools.connection, tenant, job.request_id)
+    for step in steps:
+        if step.deleted_at is not None:
+            continue
+        while True:
+            async with inside(tools.connection, tenant):
+                gone = await tools.connection.fetchval(
+                    with_names(SQL["delete_rows"], schema=tenant.schema),
+                    job.request_id,
+                    step.subject_id,
+                    step.erased_through_gen,
+                    DELETED_AT_ONCE,
+                )
+                if gone < DELETED_AT_ONCE:
+                    await tools.connection.execute(
+                        with_names(SQL["deleted"], schema=tenant.schema), job.request_id, step.subject_id
+                    )
+                    break
+            tools.reached(job.request_id, Step.SOME_DELETED)
+    tools.reached(job.request_id, Step.DELETED)
+
+
+def _entry(tools: Tools, job: Job, tenant: TenantSchema, erased: _Erased) -> AuditEntry:
+    return AuditEntry(
+        What.ERASURE_EXECUTED,
+        tools.signer.name,
+        request=job.request_id,
+        tenant=tenant.tenant,
+        subject=erased.subject_id,
+        numbers={
+            "generation": erased.erased_through_gen,
+            "watermark_s": int(erased.watermark.timestamp()),
+            "aliases": len(erased.pseudonyms),
+            "undated": len(erased.undated),
+        },
+    )
+
+
+def _observe(metrics: ProcessMetrics, job: Job, erased: list[_Erased]) -> None:
+    if erased:
+        took_s = (max(one.executed_at for one in erased) - job.received_at).total_seconds()
+        metrics.histogram(ERASURE_SHRED_SECONDS).observe(max(0.0, took_s))
+
+
+def _grouped(rows: list[Any], column: str) -> defaultdict[UUID, list[bytes]]:
+    found: defaultdict[UUID, list[bytes]] = defaultdict(list)
+    for row in rows:
+        found[row["subject_id"]].append(row[column])
+    return found
+
+
+def _unix_us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
