@@ -6,12 +6,12 @@ or a payload. DESIGN.md section 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
+from contracts import erasure_metrics
 from contracts.ledger import Outcome, Refusal
 from contracts.meta_fields import LABELS as META_FIELDS
+from contracts.metric_spec import MetricSpec
 
 PROCESSES: Final = ("ingest", "router", "store", "custodian", "erasure")
 
@@ -32,18 +32,6 @@ GATE_REFUSALS: Final = ("ahead", "other_topic", "expired", "unverified", "tenant
 """Why nobody writes: this database is after the end of the fence topic; it knows another topic of that name; retention
 took fences that it lacks; a fence is not erasure's; a tenant's schema is not there yet; Postgres refused one."""
 OBJECTS: Final = ("page", "instagram", "whatsapp_business_account", "permissions", "user", "other")
-
-
-@dataclass(frozen=True, slots=True)
-class MetricSpec:
-    """One metric. `labels` maps each label to its closed set; an empty set is a bounded open one (app, secret id)."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    process: Literal["ingest", "router", "store", "custodian", "erasure", "all"]
-    help: str
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    buckets: tuple[float, ...] = ()
 
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -378,108 +366,9 @@ CUSTODIAN_PROVIDER_UP: Final = MetricSpec(
     "mk_custodian_key_provider_up", "gauge", "custodian", "1 while the key provider answers."
 )
 
-# erasure
-_KINDS: Final = ("subject", "message", "account", "callback")
-ERASURE_RECEIVED: Final = MetricSpec(
-    "mk_erasure_requests_received_total",
-    "counter",
-    "erasure",
-    "Records of the requests topic, by what they are: new, the same request again, or nothing that can be believed or read.",
-    {"result": ("new", "repeated", "tampered", "contract_violation", "key_gone", "other")},
-)
-ERASURE_TRANSITIONS: Final = MetricSpec(
-    "mk_erasure_requests_total",
-    "counter",
-    "erasure",
-    "States that requests reached, acknowledged on the outcomes topic.",
-    {
-        "kind": _KINDS,
-        "state": (
-            "received",
-            "identity_pending",
-            "decided",
-            "refused",
-            "executing",
-            "live_erased",
-            "answered",
-        ),
-    },
-)
-ERASURE_OPEN: Final = MetricSpec(
-    "mk_erasure_requests_open",
-    "gauge",
-    "erasure",
-    "Requests that are not at their end, by kind and state.",
-    {
-        "kind": _KINDS,
-        "state": (
-            "received",
-            "identity_pending",
-            "decided",
-            "refused",
-            "executing",
-            "live_erased",
-            "answered",
-        ),
-    },
-)
-ERASURE_FAILED: Final = MetricSpec(
-    "mk_erasure_attempts_failed_total",
-    "counter",
-    "erasure",
-    "Attempts on a request that could not go on, by the error's code; they are repeated.",
-    {
-        "code": (
-            "lanes_behind",
-            "database_unavailable",
-            "broker_unavailable",
-            "tenant_unavailable",
-            "key_service_unavailable",
-            "key_not_yet_known",
-            "no_executor",
-            "defect",
-            "other",
-        )
-    },
-)
-ERASURE_SHRED_SECONDS: Final = MetricSpec(
-    "mk_erasure_request_to_shred_seconds",
-    "histogram",
-    "erasure",
-    "From the request's record on Kafka to the person's key being gone.",
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0, 3600.0, 86400.0),
-)
-ERASURE_FENCES: Final = MetricSpec(
-    "mk_erasure_fences_total",
-    "counter",
-    "erasure",
-    "Fences, by what was done: published after an erasure, or applied from the topic to a database that lacked them.",
-    {"what": ("published", "applied")},
-)
-ERASURE_AT_RISK: Final = MetricSpec(
-    "mk_erasure_requests_at_risk",
-    "gauge",
-    "erasure",
-    "Open requests by the days left until they are due: page above 0 in `overdue` and `3`.",
-    {"days": ("overdue", "3", "7", "15", "more", "none")},
-)
-ERASURE_WAITING_LANES: Final = MetricSpec(
-    "mk_erasure_oldest_waiting_for_lanes_seconds",
-    "gauge",
-    "erasure",
-    "Age of the oldest executed request that waits for its tenant's lanes: page above 10 minutes.",
-)
-ERASURE_ACTING: Final = MetricSpec(
-    "mk_erasure_acting", "gauge", "erasure", "1 in the process that acts, 0 in one that stands by."
-)
-ERASURE_LAG: Final = MetricSpec(
-    "mk_erasure_requests_unread", "gauge", "erasure", "Records on the requests topic that are not rows yet."
-)
-ERASURE_PROVIDER_UP: Final = MetricSpec(
-    "mk_erasure_key_provider_up", "gauge", "erasure", "1 while the key provider answers."
-)
-
 METRICS: Final[tuple[MetricSpec, ...]] = tuple(
-    value for value in list(globals().values()) if isinstance(value, MetricSpec)
+    value
+    for value in (*list(globals().values()), *vars(erasure_metrics).values())
+    if isinstance(value, MetricSpec)
 )
 """All of them, in the order above."""

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from contracts.metrics import METRICS, MetricSpec
+from contracts.metric_spec import MetricSpec
+from contracts.metrics import METRICS
 from runtime.logging import dropped_keys
 
 

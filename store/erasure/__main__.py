@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.control import ControlView
+from contracts.erasure_metrics import ERASURE_ACTING, ERASURE_PROVIDER_UP
 from contracts.errors import TransientError
-from contracts.metrics import ERASURE_ACTING, ERASURE_PROVIDER_UP
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
@@ -30,12 +30,12 @@ from runtime.settings import load
 from store.database import connected, translated
 from store.erasure.consume import RequestConsumer
 from store.erasure.drive import Driver
+from store.erasure.equipment import Tools
 from store.erasure.jobs import SQL
 from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
 from store.erasure.opening import RequestOpener
 from store.erasure.settings import ErasureSettings
-from store.erasure.tools import Tools
 from store.keys.settings import provider_from
 from store.keys.watch import watch_provider
 from store.lanes.keks import TenantKeks

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts import topics
+from contracts.erasure_metrics import ERASURE_LAG, ERASURE_RECEIVED, ERASURE_TRANSITIONS
 from contracts.errors import (
     ContractViolation,
     KeyNotYetKnown,
@@ -24,17 +25,16 @@ from contracts.errors import (
     TransientError,
     broker_error,
 )
-from contracts.metrics import ERASURE_LAG, ERASURE_RECEIVED, ERASURE_TRANSITIONS
 from runtime import logging
 from runtime.kafka.clients import consumer
 from runtime.kafka.control import ControlReader
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
 from store.erasure.admit import Admitted, admitted, insert
+from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import SQL
 from store.erasure.opening import RequestOpener, WrongRecipient
 from store.erasure.tell import tell_outcomes
-from store.erasure.tools import Step, Tools
 
 if TYPE_CHECKING:
     from store.database import Connection

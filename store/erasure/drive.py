@@ -13,13 +13,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from contracts.erasure_metrics import ERASURE_FAILED, ERASURE_TRANSITIONS
 from contracts.errors import DatabaseUnavailable, ServiceError, TransientError
-from contracts.metrics import ERASURE_FAILED, ERASURE_TRANSITIONS
 from contracts.outcomes import RefusalReason, State
 from runtime import logging
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
 from store.erasure.decide import execute_after, refusal_of
+from store.erasure.equipment import Step, Tools
 from store.erasure.executors import Refused, executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
@@ -34,7 +35,6 @@ from store.erasure.jobs import (
 from store.erasure.passed import LanesBehind, finish, is_waiting
 from store.erasure.tell import tell_outcomes
 from store.erasure.tenants import TenantSchema, find_tenant
-from store.erasure.tools import Step, Tools
 
 if TYPE_CHECKING:
     from store.database import Connection

@@ -13,9 +13,9 @@ from typing import Final
 from contracts.errors import PermanentError, TransientError
 from contracts.outcomes import RefusalReason
 from store.erasure import subject
+from store.erasure.equipment import Tools
 from store.erasure.jobs import Job
 from store.erasure.tenants import TenantSchema
-from store.erasure.tools import Tools
 
 Executor = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
 """Of a request that names a tenant."""

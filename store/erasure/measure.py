@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from contracts.metrics import ERASURE_AT_RISK, ERASURE_OPEN, ERASURE_WAITING_LANES
+from contracts.erasure_metrics import ERASURE_AT_RISK, ERASURE_OPEN, ERASURE_WAITING_LANES
 from store.database import translated
+from store.erasure.equipment import Tools
 from store.erasure.jobs import SQL
-from store.erasure.tools import Tools
 
 if TYPE_CHECKING:
     from store.database import Connection

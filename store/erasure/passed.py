@@ -6,11 +6,12 @@ withdrawn tenant's request waits and shows; a slot that was removed for good cou
 
 from __future__ import annotations
 
+from contracts.erasure_metrics import ERASURE_FENCES
 from contracts.errors import TransientError
-from contracts.metrics import ERASURE_FENCES
 from contracts.topics import tenant_events_topic
 from store.audit.log import AuditEntry, What, append
 from store.erasure import tell
+from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, set_live_erased
 from store.erasure.steps import (
     ErasureStep,
@@ -21,7 +22,6 @@ from store.erasure.steps import (
     waits_of,
 )
 from store.erasure.tenants import TenantSchema, inside, leave
-from store.erasure.tools import Step, Tools
 
 
 class LanesBehind(TransientError):
@@ -72,7 +72,7 @@ async def is_waiting(tools: Tools, job: Job, tenant: TenantSchema) -> bool:
 async def _fence(tools: Tools, job: Job, tenant: TenantSchema, steps: list[ErasureStep]) -> None:
     due = [step for step in steps if step.fence is not None and step.fence_published_at is None]
     if due:
-        await tell.append_fences(tools, [step.fence for step in due if step.fence is not None])
+        await tell.append_fences(tools, [step.fence_record for step in due if step.fence_record is not None])
         async with inside(tools.connection, tenant):
             await set_fenced(tools.connection, tenant, job.request_id, [step.subject_id for step in due])
         tools.metrics.counter(ERASURE_FENCES, "published").inc(len(due))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from contracts.fences import Fence
+from contracts.fences import Fence, kept
 from store.database import statements, with_names
 from store.erasure.tenants import TenantSchema
 
@@ -30,7 +30,9 @@ class ErasureStep:
     watermark: datetime | None
     executed_at: datetime
     fence: Fence | None = field(repr=False)
-    """As it stands on the fence topic, where it is signed."""
+    """What its record says."""
+    fence_record: bytes | None = field(repr=False)
+    """The signed record as it stands on the fence topic (`contracts.fences.keep`)."""
     fence_published_at: datetime | None
     rows_deleted: int
     deleted_at: datetime | None
@@ -60,7 +62,8 @@ async def steps_of(connection: Connection, tenant: TenantSchema, request: UUID) 
             row["erased_through_gen"],
             row["watermark"],
             row["executed_at"],
-            None if row["fence"] is None else Fence.model_validate_json(row["fence"]),
+            None if row["fence"] is None else Fence.model_validate_json(kept(row["fence"])[1]),
+            row["fence"],
             row["fence_published_at"],
             row["rows_deleted"],
             row["deleted_at"],

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
-from contracts.fences import Fence
+from contracts.erasure_metrics import ERASURE_SHRED_SECONDS
+from contracts.fences import Fence, encode, keep
 from contracts.ids import first_id_at
-from contracts.metrics import ERASURE_SHRED_SECONDS
+from contracts.signing import Signer
 from runtime.metrics import ProcessMetrics
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
+from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, set_executing
 from store.erasure.steps import steps_of
 from store.erasure.tenants import TenantSchema, alone, inside, leave
-from store.erasure.tools import Step, Tools
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -45,9 +46,9 @@ class _Erased:
     undated: tuple[bytes, ...] = field(repr=False)
     pseudonyms: tuple[bytes, ...] = field(repr=False)
 
-    def fence(self, job: Job, tenant: TenantSchema) -> Fence:
-        """What goes to the fence topic."""
-        return Fence(
+    def fence_record(self, job: Job, tenant: TenantSchema, signer: Signer) -> bytes:
+        """What goes to the fence topic, as it is kept beside the step."""
+        fence = Fence(
             request=job.request_id,
             tenant=tenant.tenant,
             subject=self.subject_id,
@@ -57,13 +58,15 @@ class _Erased:
             executed_at_us=_unix_us(self.executed_at),
             undated=tuple(one.hex() for one in self.undated),
         )
+        _, value, headers = encode(fence, signer)
+        return keep(value, headers)
 
 
 async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
     """Fence and shred everybody whom the request names, then delete their rows. Raises JobMoved or DatabaseUnavailable."""
     connection = tools.connection
     async with alone(connection, tenant):
-        erased = await erase_people(connection, job, tenant)
+        erased = await erase_people(connection, job, tenant, tools.signer)
         await leave(connection)
         await set_executing(connection, job, tools.signer.name)
         for one in erased:
@@ -73,7 +76,9 @@ async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
     await delete_rows(tools, job, tenant)
 
 
-async def erase_people(connection: Connection, job: Job, tenant: TenantSchema) -> list[_Erased]:
+async def erase_people(
+    connection: Connection, job: Job, tenant: TenantSchema, signer: Signer
+) -> list[_Erased]:
     """Under the lock: everybody behind the job's pseudonyms, known or not, and whom they are linked with."""
 
     def sql(name: str) -> str:
@@ -106,7 +111,7 @@ async def erase_people(connection: Connection, job: Job, tenant: TenantSchema) -
         sql("keep_fences"),
         job.request_id,
         subjects,
-        [one.fence(job, tenant).model_dump_json().encode() for one in erased],
+        [one.fence_record(job, tenant, signer) for one in erased],
     )
     return erased
 

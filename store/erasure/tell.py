@@ -5,6 +5,9 @@ Saying it again says the same: keys, ids and values are made from the row. Must 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 from contracts import fences, outcomes, topics
 from contracts.control import tenant_recipient
 from contracts.errors import TenantUnavailable
@@ -12,8 +15,12 @@ from contracts.fences import Fence
 from contracts.outcomes import Outcome
 from contracts.subject_erased import SubjectErased, announcement
 from runtime.kafka.clients import acknowledged
+from store.erasure.equipment import Tools
 from store.erasure.tenants import TenantSchema
-from store.erasure.tools import Tools
+
+_LONGEST_FENCE: Final = 900_000
+"""Bytes; the topic takes 1 MiB. Only the ids of undated rows can be so many."""
+_IDS_IN_A_PART: Final = 20_000
 
 
 async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
@@ -26,14 +33,25 @@ async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
         await acknowledged(future)
 
 
-async def append_fences(tools: Tools, appended: list[Fence]) -> None:
-    """One record each, under its tenant. Raises BrokerUnavailable."""
+async def append_fences(tools: Tools, records: list[bytes]) -> None:
+    """The records as they are kept, under their tenant; one of very many ids in parts. Raises BrokerUnavailable."""
     sent = []
-    for fence in appended:
-        key, value, headers = fences.encode(fence, tools.signer)
-        sent.append(await tools.producer.send(topics.ERASURE_FENCES, value, key=key, headers=headers))
+    for record in records:
+        for key, value, headers in _parts(tools, record):
+            sent.append(await tools.producer.send(topics.ERASURE_FENCES, value, key=key, headers=headers))
     for future in sent:
         await acknowledged(future)
+
+
+def _parts(tools: Tools, record: bytes) -> Iterator[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
+    key, value, headers = fences.kept(record)
+    if len(value) <= _LONGEST_FENCE:
+        yield key, value, headers
+        return
+    fence = Fence.model_validate_json(value)
+    for first in range(0, len(fence.undated), _IDS_IN_A_PART):
+        part = fence.model_copy(update={"undated": fence.undated[first : first + _IDS_IN_A_PART]})
+        yield fences.encode(part, tools.signer)
 
 
 def notice_of(fence: Fence) -> SubjectErased:

@@ -1,0 +1,107 @@
+"""The metrics of the erasure process, a part of `contracts.metrics.METRICS`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.metric_spec import MetricSpec
+
+_KINDS: Final = ("subject", "message", "account", "callback")
+ERASURE_RECEIVED: Final = MetricSpec(
+    "mk_erasure_requests_received_total",
+    "counter",
+    "erasure",
+    "Records of the requests topic, by what they are: new, the same request again, or nothing that can be believed or read.",
+    {"result": ("new", "repeated", "tampered", "contract_violation", "key_gone", "other")},
+)
+ERASURE_TRANSITIONS: Final = MetricSpec(
+    "mk_erasure_requests_total",
+    "counter",
+    "erasure",
+    "States that requests reached, acknowledged on the outcomes topic.",
+    {
+        "kind": _KINDS,
+        "state": (
+            "received",
+            "identity_pending",
+            "decided",
+            "refused",
+            "executing",
+            "live_erased",
+            "answered",
+        ),
+    },
+)
+ERASURE_OPEN: Final = MetricSpec(
+    "mk_erasure_requests_open",
+    "gauge",
+    "erasure",
+    "Requests that are not at their end, by kind and state.",
+    {
+        "kind": _KINDS,
+        "state": (
+            "received",
+            "identity_pending",
+            "decided",
+            "refused",
+            "executing",
+            "live_erased",
+            "answered",
+        ),
+    },
+)
+ERASURE_FAILED: Final = MetricSpec(
+    "mk_erasure_attempts_failed_total",
+    "counter",
+    "erasure",
+    "Attempts on a request that could not go on, by the error's code; they are repeated.",
+    {
+        "code": (
+            "lanes_behind",
+            "database_unavailable",
+            "broker_unavailable",
+            "tenant_unavailable",
+            "key_service_unavailable",
+            "key_not_yet_known",
+            "no_executor",
+            "defect",
+            "other",
+        )
+    },
+)
+ERASURE_SHRED_SECONDS: Final = MetricSpec(
+    "mk_erasure_request_to_shred_seconds",
+    "histogram",
+    "erasure",
+    "From the request's record on Kafka to the person's key being gone.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 60.0, 3600.0, 86400.0),
+)
+ERASURE_FENCES: Final = MetricSpec(
+    "mk_erasure_fences_total",
+    "counter",
+    "erasure",
+    "Fences, by what was done: published after an erasure, or applied from the topic to a database that lacked them.",
+    {"what": ("published", "applied")},
+)
+ERASURE_AT_RISK: Final = MetricSpec(
+    "mk_erasure_requests_at_risk",
+    "gauge",
+    "erasure",
+    "Open requests by the days left until they are due: page above 0 in `overdue` and `3`.",
+    {"days": ("overdue", "3", "7", "15", "more", "none")},
+)
+ERASURE_WAITING_LANES: Final = MetricSpec(
+    "mk_erasure_oldest_waiting_for_lanes_seconds",
+    "gauge",
+    "erasure",
+    "Age of the oldest executed request that waits for its tenant's lanes: page above 10 minutes.",
+)
+ERASURE_ACTING: Final = MetricSpec(
+    "mk_erasure_acting", "gauge", "erasure", "1 in the process that acts, 0 in one that stands by."
+)
+ERASURE_LAG: Final = MetricSpec(
+    "mk_erasure_requests_unread", "gauge", "erasure", "Records on the requests topic that are not rows yet."
+)
+ERASURE_PROVIDER_UP: Final = MetricSpec(
+    "mk_erasure_key_provider_up", "gauge", "erasure", "1 while the key provider answers."
+)

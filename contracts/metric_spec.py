@@ -1,0 +1,19 @@
+"""The form of a metric's declaration. The declarations themselves are `contracts.metrics` and `contracts.erasure_metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric. `labels` maps each label to its closed set; an empty set is a bounded open one (app, secret id)."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    process: Literal["ingest", "router", "store", "custodian", "erasure", "all"]
+    help: str
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
