@@ -22,7 +22,8 @@ from prometheus_client import Counter, Gauge
 
 from contracts.errors import DatabaseUnavailable, TamperedRecord, TransientError
 from contracts.fences import Fence, decode, keep
-from contracts.metrics import GATE_REFUSALS, MetricSpec
+from contracts.metric_spec import MetricSpec
+from contracts.metrics import GATE_REFUSALS
 from contracts.signing import SignerLookup
 from runtime import logging
 from runtime.kafka.topic_log import Bounds, TopicLog
