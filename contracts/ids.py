@@ -22,6 +22,7 @@ _DOMAIN: Final = b"mkchannels event id v1\x00"
 _U32: Final = Struct(">I")
 _VERSION_AND_VARIANT_CLEARED: Final = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
 _VERSION_8_VARIANT_10: Final = (0x8 << 76) | (0x2 << 62)
+_VARIANT_10: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def event_id(
@@ -50,8 +51,16 @@ def event_id_text(
 ) -> str:
     """`str(event_id(…))`, for whoever makes many under one key: the object and its text take longer than the hash."""
     message = _message(provider_object, account, kind, native_id, discriminator)
-    text = f"{_number(keyed.digest(message), occurred_at_ms):032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    hashed = keyed.digest(message)[6:16].hex()
+    time = "00000000-0000" if occurred_at_ms is None else _time_text(occurred_at_ms // 1000)
+    return f"{time}-8{hashed[1:4]}-{_VARIANT_10[hashed[4]]}{hashed[5:8]}-{hashed[8:]}"
+
+
+@lru_cache(maxsize=4_096)
+def _time_text(unix_s: int) -> str:
+    """The time bits of an id as its text begins; events come in the order of time."""
+    text = f"{unix_s * 1000 & (1 << 48) - 1:012x}"
+    return f"{text[:8]}-{text[8:]}"
 
 
 def _message(

@@ -67,8 +67,7 @@ async def main(supervisor: Supervisor) -> None:
     keyring = Keyring(secrets)
     opener = RecordOpener(keyring.get, known_signers := Signers(known))
     control.listeners.append(lambda record: opener.forget() if isinstance(record, SignerRecord) else None)
-    # zstd, since the client's lz4 is the slow, high-compression kind: 22 µs an event against 7, and larger.
-    events = Producer(settings.kafka, "mk-router-events", compression="zstd", tls=tls)
+    events = Producer(settings.kafka, "mk-router-events", tls=tls)
     records = Producer(settings.kafka, "mk-router-records", tls=tls)
     epochs = EpochSource(signer, clock)
     in_flight = InFlight()

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from struct import Struct
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -22,31 +21,20 @@ from contracts.ids import event_id_text
 from contracts.pseudonyms import Alias, Domain, KeyedHash, pseudonym_by
 from contracts.topics import tenant_events_topic
 from router.split.item import Direction, Item, data_json
+from runtime.kafka.batch import header_start
+from runtime.kafka.batch import headers as written
 
-PSEUDONYMS_KEPT: Final = 2_048
+PEOPLE_KEPT: Final = 2_048
 ACCOUNTS_KEPT: Final = 64
 """Of one tenant."""
-Header = tuple[str, bytes]
-_U32: Final = Struct(">I")
-_CONTENT_TYPE: Final = (names.CE_DATACONTENTTYPE, b"application/json")
-_SPECVERSION: Final = (names.CE_SPECVERSION, b"1.0")
-_TIME_AT: Final = 7
-"""Where `ce_time` stands among the headers, if it does."""
-_DIRECTIONS: Final[dict[Direction, Header]] = {
-    "inbound": (names.MK_DIRECTION, b"i"),
-    "outbound": (names.MK_DIRECTION, b"o"),
-    "system": (names.MK_DIRECTION, b"s"),
-}
-_BEFORE_ID: Final = canonical_start(names.CE_ID, 36)
-_BEFORE_SUBJECT: Final = canonical_start(names.CE_SUBJECT, 32)
-_BEFORE_TIME: Final = canonical_start(names.CE_TIME, 24)
-_BEFORE_REF: Final = canonical_start(names.MK_REF, 32)
-_BEFORE_PEOPLE: Final = canonical_start(names.MK_PERSON, 0)[:-4]
+_DIRECTIONS: Final[dict[Direction, bytes]] = {"inbound": b"i", "outbound": b"o", "system": b"s"}
 _OWN_IDS: Final = {
     "messenger": (IdKind.PAGE,),
     "instagram": (IdKind.INSTAGRAM,),
     "whatsapp": (IdKind.PHONE_NUMBER, IdKind.WABA),
 }
+_FEWEST_HEADERS: Final = 12
+"""Without `ce_time` and `mk_ref`."""
 
 
 @dataclass(slots=True)
@@ -55,7 +43,9 @@ class Event:
 
     id_text: str
     key: bytes
-    headers: list[tuple[str, bytes]]
+    headers: bytes
+    """All `ce_*` and `mk_*` ones, sorted by name, as a record has them (`runtime.kafka.batch`)."""
+    header_count: int
     digest: bytes
     """`sealed_digest` of the tenant's topic and the headers."""
     plaintext: bytes = field(repr=False)
@@ -67,49 +57,64 @@ class Event:
         return UUID(self.id_text)
 
 
+class _Piece(NamedTuple):
+    """A run of headers, or the start of one, as the seal's digest covers it and as a record has it."""
+
+    covered: bytes
+    sent: bytes
+
+
+def _headers(*headers: tuple[str, bytes]) -> _Piece:
+    return _Piece(b"".join([canonical_header(*one) for one in headers]), written(headers))
+
+
+def _start(name: str, length: int) -> _Piece:
+    """Of a header whose value of `length` bytes follows."""
+    return _Piece(canonical_start(name, length), header_start(name, length))
+
+
+def _joined(*pieces: _Piece) -> _Piece:
+    return _Piece(b"".join([one.covered for one in pieces]), b"".join([one.sent for one in pieces]))
+
+
+_BEFORE_ID: Final = _start(names.CE_ID, 36)
+_BEFORE_SUBJECT: Final = _start(names.CE_SUBJECT, 32)
+_BEFORE_TIME: Final = _start(names.CE_TIME, 24)
+_BEFORE_REF: Final = _start(names.MK_REF, 32)
+
+
 class _Type(NamedTuple):
-    """What all events of a type have in common; `…_part`: in the bytes that the seal's digest covers."""
+    """What all events of a type have in common: the headers before the event's id, and the type's own."""
 
-    schema: Header
-    kind: Header
-    schema_part: bytes
-    kind_part: bytes
+    before_id: _Piece
+    kind: _Piece
 
 
-class _Account(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Account:
     """What all events of an account have in common."""
 
     record: AccountRecord
     text: str
-    source: Header
-    account: Header
-    source_part: bytes
-    account_parts: Mapping[Direction, bytes]
-
-
-class _Pseudonym(NamedTuple):
-    """Kept, since people write more than once."""
-
-    raw: bytes
-    text: bytes
-    subject: Header
+    before_subject: _Piece
+    directed: Mapping[Direction, _Piece]
 
 
 class _People(NamedTuple):
-    """The header that names them."""
+    """Who an item is about, kept since people write more than once: the conversation, and the header that names them."""
 
-    header: Header
-    part: bytes
+    conversation: bytes
+    subject: bytes
+    named: _Piece
 
 
 class Kept:
-    """What the makers of all tenants keep: each type's parts, and the pseudonyms made last, bounded for all together."""
+    """What the makers of all tenants keep: each type's parts, and who wrote last, bounded for all together."""
 
     def __init__(self, schemas: Mapping[str, bytes]) -> None:
         """`schemas`: event type to `ce_dataschema`."""
         self.types = {name: _type(name, schema) for name, schema in schemas.items()}
-        self.pseudonyms: dict[tuple[object, Domain, str], _Pseudonym] = {}
-        self.people: dict[tuple[object, tuple[Alias, ...]], _People] = {}
+        self.people = lru_cache(maxsize=PEOPLE_KEPT)(_people)
 
 
 @lru_cache(maxsize=4_096)
@@ -129,18 +134,13 @@ class EventMaker:
         """`key`: the tenant's pseudonym key, 32 bytes."""
         self.tenant = tenant
         self._keyed = KeyedHash(key)
-        self._kept = kept
-        self._whose = object()
-        """Under which this maker's pseudonyms are kept, apart from other tenants'."""
-        self._tenant = (names.CE_TENANT, str(tenant.tenant).encode())
-        self._tenant_part = canonical_header(*self._tenant)
-        self._topic_part = canonical_topic(tenant_events_topic(tenant.slot)) + canonical_header(
-            *_CONTENT_TYPE
-        )
+        self._types, self._people = kept.types, kept.people
+        self._topic = canonical_topic(tenant_events_topic(tenant.slot))
+        self._undated = _headers((names.CE_TENANT, str(tenant.tenant).encode()))
+        self._dated = _joined(self._undated, _BEFORE_TIME)
         self._accounts: dict[int, _Account] = {}
         self._received_at_ms = -1
-        self._received = (names.MK_RECEIVED_AT, b"")
-        self._received_part = b""
+        self._received = self._referring = _headers()
 
     def make(self, item: Item, account: AccountRecord, received_at_ms: int) -> Event:
         """The event; the same item gives the same id and key, whenever and in whatever batch it comes."""
@@ -157,95 +157,71 @@ class EventMaker:
             item.discriminator,
         )
         identity = id_text.encode()
+        of_type = self._types[item.event_type]
         of_account = self._accounts.get(id(account)) or self._account(account)
-        of_type = self._kept.types[item.event_type]
-        if item.conversation is None:
-            conversation = self._pseudonym(Domain.ACCOUNT, of_account.text)
-        else:
-            conversation = self._pseudonym(Domain.CONVERSATION, f"{of_account.text}:{item.conversation}")
+        conversation, subject, people = self._people(self._keyed, of_account, item.conversation, item.aliases)
         if self._received_at_ms != received_at_ms:
             self._receive(received_at_ms)
-        people = self._kept.people.get((self._whose, item.aliases)) or self._people(item.aliases)
-        # In the order in which the seal covers them. The digest is made of parts that are joined here: to walk the
-        # headers again for it costs more than the hash.
-        headers: list[Header] = [
-            _CONTENT_TYPE,
-            of_type.schema,
-            (names.CE_ID, identity),
-            of_account.source,
-            _SPECVERSION,
-            conversation.subject,
-            self._tenant,
-            of_type.kind,
-            of_account.account,
-            _DIRECTIONS[item.direction],
-            people.header,
-            self._received,
-        ]
-        time_part = reference_part = b""
+        count = _FEWEST_HEADERS
+        time = reference_text = b""
+        before_time, received = self._undated, self._received
         if occurred_at_ms is not None:
             time = rfc3339(occurred_at_ms).encode()
-            headers.insert(_TIME_AT, (names.CE_TIME, time))
-            time_part = _BEFORE_TIME + time
+            before_time = self._dated
+            count += 1
         reference = None
         if item.message_id is not None:
             reference = pseudonym_by(self._keyed, Domain.MESSAGE_REF, f"{provider_id}:{item.message_id}")
-            text = reference.hex().encode()
-            headers.append((names.MK_REF, text))
-            reference_part = _BEFORE_REF + text
+            reference_text = reference.hex().encode()
+            received = self._referring
+            count += 1
+        before_id, kind = of_type
+        before_subject, directed = of_account.before_subject, of_account.directed[item.direction]
+        # Sorted by name. What is kept is joined, twice: to walk the headers one by one for the digest, and then in the
+        # client for the record, cost more than the hash and the seal.
         covered = (
-            self._topic_part,
-            of_type.schema_part,
+            self._topic,
+            before_id.covered,
             identity,
-            of_account.source_part,
-            conversation.text,
-            self._tenant_part,
-            time_part,
-            of_type.kind_part,
-            of_account.account_parts[item.direction],
-            people.part,
-            self._received_part,
-            reference_part,
+            before_subject.covered,
+            subject,
+            before_time.covered,
+            time,
+            kind.covered,
+            directed.covered,
+            people.covered,
+            received.covered,
+            reference_text,
+        )
+        sent = (
+            before_id.sent,
+            identity,
+            before_subject.sent,
+            subject,
+            before_time.sent,
+            time,
+            kind.sent,
+            directed.sent,
+            people.sent,
+            received.sent,
+            reference_text,
         )
         digest = sha256(b"".join(covered)).digest()
-        return Event(id_text, conversation.raw, headers, digest, data_json(item), reference)
-
-    def _pseudonym(self, domain: Domain, value: str) -> _Pseudonym:
-        kept = self._kept.pseudonyms
-        found = kept.get((self._whose, domain, value))
-        if found is None:
-            raw = pseudonym_by(self._keyed, domain, value)
-            text = raw.hex().encode()
-            found = _Pseudonym(raw, text, (names.CE_SUBJECT, text))
-            if len(kept) >= PSEUDONYMS_KEPT:
-                kept.clear()
-            kept[self._whose, domain, value] = found
-        return found
-
-    def _people(self, aliases: tuple[Alias, ...]) -> _People:
-        kept = self._kept.people
-        text = b",".join(
-            [pseudonym_by(self._keyed, alias.domain, alias.value).hex().encode() for alias in aliases]
-        )
-        found = _People((names.MK_PERSON, text), _U32.pack(len(text)) + text)
-        if len(kept) >= PSEUDONYMS_KEPT:
-            kept.clear()
-        kept[self._whose, aliases] = found
-        return found
+        return Event(id_text, conversation, b"".join(sent), count, digest, data_json(item), reference)
 
     def _account(self, account: AccountRecord) -> _Account:
         """Found again by the record itself, which stays here: one that changed is another record."""
         text = str(account.account)
-        source = (names.CE_SOURCE, f"/meta/{account.product}/{_own_id(account)}".encode())
-        header = (names.MK_ACCOUNT, text.encode())
+        source = f"/meta/{account.product}/{_own_id(account)}".encode()
         made = _Account(
             account,
             text,
-            source,
-            header,
-            canonical_header(*source) + canonical_header(*_SPECVERSION) + _BEFORE_SUBJECT,
+            _joined(
+                _headers((names.CE_SOURCE, source), (names.CE_SPECVERSION, b"1.0")),
+                _BEFORE_SUBJECT,
+            ),
             {
-                direction: canonical_header(*header) + canonical_header(*shown) + _BEFORE_PEOPLE
+                direction: _headers((names.MK_ACCOUNT, text.encode()), (names.MK_DIRECTION, shown))
                 for direction, shown in _DIRECTIONS.items()
             },
         )
@@ -256,13 +232,24 @@ class EventMaker:
 
     def _receive(self, received_at_ms: int) -> None:
         self._received_at_ms = received_at_ms
-        self._received = (names.MK_RECEIVED_AT, b"%d" % received_at_ms)
-        self._received_part = canonical_header(*self._received)
+        self._received = _headers((names.MK_RECEIVED_AT, b"%d" % received_at_ms))
+        self._referring = _joined(self._received, _BEFORE_REF)
+
+
+def _people(
+    keyed: KeyedHash, account: _Account, conversation: str | None, aliases: tuple[Alias, ...]
+) -> _People:
+    if conversation is None:
+        key = pseudonym_by(keyed, Domain.ACCOUNT, account.text)
+    else:
+        key = pseudonym_by(keyed, Domain.CONVERSATION, f"{account.text}:{conversation}")
+    named = b",".join([pseudonym_by(keyed, alias.domain, alias.value).hex().encode() for alias in aliases])
+    return _People(key, key.hex().encode(), _headers((names.MK_PERSON, named)))
 
 
 def _type(name: str, dataschema: bytes) -> _Type:
-    schema, kind = (names.CE_DATASCHEMA, dataschema), (names.CE_TYPE, name.encode())
-    return _Type(schema, kind, canonical_header(*schema) + _BEFORE_ID, canonical_header(*kind))
+    before_id = _headers((names.CE_DATACONTENTTYPE, b"application/json"), (names.CE_DATASCHEMA, dataschema))
+    return _Type(_joined(before_id, _BEFORE_ID), _headers((names.CE_TYPE, name.encode())))
 
 
 def partition_of(key: bytes, partitions: int) -> int:

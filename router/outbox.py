@@ -27,8 +27,9 @@ from router.requests import ErasureRequests, Kind, request_kind
 from router.split.item import Item
 from runtime import logging
 from runtime.clock import Clock
-from runtime.epochs import EpochSource, headers_size
+from runtime.epochs import EpochSource
 from runtime.files import SecretFolder
+from runtime.kafka.batch import headers as written
 from runtime.kafka.clients import BatchRecord, Producer, RecordTooLarge, acknowledged
 
 ROUND_ITEMS: Final = 256
@@ -37,9 +38,6 @@ ATTEMPT_S: Final = 10.0
 """A round that is not acknowledged in this time has failed as far as `tenant_unavailable` is concerned."""
 LARGEST_EVENT: Final = 6 * MIB - 8 * 1024
 """Of `max.message.bytes` of a tenant's topic, less the batch's own frame."""
-
-LARGEST_SURE: Final = 5 * MIB
-"""Smaller ones need no exact count."""
 
 
 @dataclass(slots=True)
@@ -222,6 +220,7 @@ class Outbox:
         recipient = shared.view.sealing_key(tenant_recipient(self._tenant), now)
         now_s = now.timestamp()
         epoch = shared.epochs.current(topic, self._tenant, recipient)
+        carried = written(epoch.headers)
         by_partition: dict[int, _Sealed] = {}
         size = 0
         nonces = os.urandom(NONCE_BYTES * len(taken))
@@ -234,10 +233,10 @@ class Outbox:
             assert event is not None
             if epoch.exhausted(now_s):
                 epoch = shared.epochs.current(topic, self._tenant, recipient)
+                carried = written(epoch.headers)
             nonce = nonces[NONCE_BYTES * at : NONCE_BYTES * (at + 1)]
             value = epoch.seal_digested(event.plaintext, event.digest, nonce)
-            headers = [*event.headers, *epoch.headers]
-            if len(value) > LARGEST_SURE and len(value) + headers_size(headers) > LARGEST_EVENT:
+            if len(value) + len(event.headers) + len(carried) > LARGEST_EVENT:
                 posted.left = True
                 posted.endings.set_aside(posted.number, posted.path, RecordTooLarge.code, self._tenant)
                 continue
@@ -247,7 +246,8 @@ class Outbox:
             if sealed is None:
                 sealed = by_partition[partition] = _Sealed()
             sealed.items.append(posted)
-            sealed.records.append((event.key, value, headers))
+            count = event.header_count + len(epoch.headers)
+            sealed.records.append((event.key, value, (event.headers, carried), count))
         return topic, by_partition
 
     async def _send_partition(self, topic: str, partition: int, sealed: _Sealed) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 from uuid import UUID
 
 from contracts.errors import TenantUnavailable
-from contracts.headers import Headers
 from contracts.hybrid import HybridPublicKey
 from contracts.sealing import NONCE_BYTES, SealingEpoch
 from contracts.signing import Signer
@@ -76,8 +75,3 @@ class EpochSource:
     def signer(self) -> Signer:
         """Who signs."""
         return self._signer
-
-
-def headers_size(headers: Headers) -> int:
-    """Bytes that headers add to a record, roughly."""
-    return sum(len(name) + len(value) + 4 for name, value in headers)

@@ -13,8 +13,8 @@ from aiokafka.structs import RecordMetadata
 
 from contracts import topics
 from contracts.errors import BrokerUnavailable, PermanentError, broker_error
-from runtime.kafka import compression as quick
 from runtime.kafka import readable
+from runtime.kafka.batch import RecordBatch
 
 BATCH_BYTES = 1 << 20
 """`max_batch_size` decides everything (PERFORMANCE.md): 512 KiB or more."""
@@ -26,8 +26,8 @@ class RecordTooLarge(PermanentError):
     code = "too_large"
 
 
-BatchRecord = tuple[bytes | None, bytes, Sequence[tuple[str, bytes]]]
-"""Key, value and headers."""
+BatchRecord = tuple[bytes, bytes, Sequence[bytes], int]
+"""Key, value, headers as `runtime.kafka.batch` writes them, and how many these are."""
 
 
 class Producer:
@@ -38,11 +38,8 @@ class Producer:
         bootstrap: str,
         client_id: str,
         *,
-        compression: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        if compression == "zstd":
-            quick.install()
         self._arguments: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
             "client_id": client_id,
@@ -52,7 +49,6 @@ class Producer:
             "max_batch_size": BATCH_BYTES,
             "max_request_size": topics.PRODUCER_MAX_REQUEST_BYTES,
             "request_timeout_ms": topics.PRODUCER_REQUEST_TIMEOUT_MS,
-            "compression_type": compression,
             "security_protocol": "SSL" if tls else "PLAINTEXT",
             "ssl_context": tls,
         }
@@ -131,7 +127,7 @@ class Producer:
     async def send_batch(
         self, topic: str, partition: int, records: Sequence[BatchRecord]
     ) -> tuple[int, asyncio.Future[RecordMetadata]]:
-        """Hand the first records to the client as one batch: how many went in, and the future of the batch's ack.
+        """Hand the first records to the client as one compressed batch: how many went in, and the future of its ack.
 
         A fraction of the cost of `send` for each (PERFORMANCE.md). At least one record always goes in. Raises
         BrokerUnavailable.
@@ -140,14 +136,11 @@ class Producer:
             await self.rebuild()
         assert self._producer is not None
         try:
-            batch = self._producer.create_batch()
-            taken = 0
-            for key, value, headers in records:
-                if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            batch = RecordBatch(BATCH_BYTES)
+            for key, value, headers, count in records:
+                if not batch.add(key, value, headers, count):
                     break
-                taken += 1
-            batch.close()
-            return taken, await self._producer.send_batch(batch, topic, partition=partition)
+            return batch.record_count(), await self._producer.send_batch(batch, topic, partition=partition)
         except KafkaError as exc:
             raise broker_error(exc, "Kafka did not take the batch") from exc
 

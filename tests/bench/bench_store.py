@@ -33,6 +33,7 @@ from deploy.local.stack import LocalStack
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.files import SecretFolder
+from runtime.kafka.batch import headers
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from store.__main__ import COLLECT
@@ -205,7 +206,7 @@ async def measure_bare(dsn: str, rows: int) -> tuple[float, float]:
 
 async def fill(world: World, source: Source) -> None:
     """Put `TOPIC_ROWS` records on the tenant's topic."""
-    producer = Producer(world.service.endpoints.kafka, "bench", compression="zstd")
+    producer = Producer(world.service.endpoints.kafka, "bench")
     await producer.start()
     try:
         left = TOPIC_ROWS
@@ -213,7 +214,10 @@ async def fill(world: World, source: Source) -> None:
             records = source.take(min(500, left))
             sent = 0
             while sent < len(records):
-                part = [(one.key, one.value, list(one.headers)) for one in records[sent:]]
+                part = [
+                    (one.key or b"", one.value, (headers(one.headers),), len(one.headers))
+                    for one in records[sent:]
+                ]
                 taken, acknowledgement = await producer.send_batch(records[0].topic, 0, part)
                 await acknowledgement
                 sent += taken

@@ -49,6 +49,7 @@ from contracts.subject_erased import SUBJECT_ERASED, SubjectErased, announcement
 from router.events import EventMaker, Kept
 from router.open import Origin, RawRecord
 from router.quarantine import quarantine_record
+from tests.support.batches import headers_of
 from tests.unit.router.scene import NOW_MS, TENANT, account, item, tenant
 
 Headers = Sequence[tuple[str, bytes]]
@@ -104,13 +105,14 @@ def test_an_events_headers_are_those_of_its_message(
     bare = item(event_type=name, occurred_at_ms=None, conversation=None, message_id=None, aliases=())
     undated = maker.make(bare, MESSENGER, NOW_MS)
     for event in (dated, undated):
-        assert _problems(name, [*event.headers, *epoch.headers]) == []
+        assert _problems(name, [*headers_of(event.headers, event.header_count), *epoch.headers]) == []
 
 
 def test_headers_of_another_type_incomplete_or_unheard_of_are_not(
     maker: EventMaker, epoch: SealingEpoch
 ) -> None:
-    headers = [*maker.make(item(), MESSENGER, NOW_MS).headers, *epoch.headers]
+    event = maker.make(item(), MESSENGER, NOW_MS)
+    headers = [*headers_of(event.headers, event.header_count), *epoch.headers]
     assert _problems("message.sent", headers)
     assert _problems("message.received", headers[1:])
     assert _problems("message.received", [*headers, ("mk_new", b"")]) == ["mk_new is not declared"]

@@ -25,6 +25,7 @@ from contracts.reader import EventOpener, KeyFolder, TenantReader, pinned
 from contracts.sealing import SealingEpoch
 from contracts.signing import Signer
 from contracts.subject_erased import SubjectErased, announcement
+from runtime.kafka.batch import headers as written
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 
@@ -52,7 +53,7 @@ class TenantTopic:
         slot = f"reader{os.getpid()}x{next(_numbers)}"
         async with TopicAdmin(bootstrap, TopicSettings()) as admin:
             await admin.ensure(topics.slot_topics(slot, partitions)[:1])
-        producer = Producer(bootstrap, "test-router", compression="zstd")
+        producer = Producer(bootstrap, "test-router")
         await producer.start()
         private = HybridPrivateKey.generate()
         (keys / f"transport-{private.public.key_id.hex()}").write_bytes(private.raw)
@@ -146,9 +147,9 @@ class TenantTopic:
         self, epoch: SealingEpoch, key: bytes, headers: list[tuple[str, bytes]], data: bytes, partition: int
     ) -> None:
         value = epoch.seal(data, headers, os.urandom(12))
-        sent = await self.producer.send(
-            self.topic, value, key=key, headers=[*headers, *epoch.headers], partition=partition
-        )
+        every = [*headers, *epoch.headers]
+        record = (key, value, (written(every),), len(every))
+        _, sent = await self.producer.send_batch(self.topic, partition, [record])
         await acknowledged(sent)
 
     # What a reader is given.
