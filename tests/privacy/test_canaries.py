@@ -14,6 +14,7 @@ import pytest
 from contracts.events.registry import EVENT_TYPES
 from contracts.topics import LEDGER
 from deploy.local.stack import LocalStack
+from runtime.kafka.batch import header
 from runtime.kafka.clients import Producer, acknowledged
 from tests.privacy.scene import Scene, played, stored_types
 from tests.support import scan
@@ -124,11 +125,12 @@ def test_the_search_finds_a_planted_one_in_each_place(
 
     async def produce() -> None:
         tls = stack.endpoints.kafka_tls()
-        producer = Producer(stack.endpoints.kafka, "planter", compression="zstd", tls=tls)
+        producer = Producer(stack.endpoints.kafka, "planter", tls=tls)
         await producer.start()
         try:
-            headers = [("planted", planted.encode())]
-            await acknowledged(await producer.send(LEDGER, planted.encode() * 9, headers=headers))
+            record = (b"", planted.encode() * 9, (header("planted", planted.encode()),), 1)
+            _, acknowledgement = await producer.send_batch(LEDGER, 0, [record])  # Compressed, as events are.
+            await acknowledged(acknowledgement)
         finally:
             await producer.stop()
 
