@@ -74,6 +74,8 @@ class AuditEntry:
     tenant: UUID | None = None
     subject: UUID | None = None
     """The subject's id: drawn at random, it says nothing once the subject's row is gone."""
+    item: UUID | None = None
+    """The account or grant that this is about."""
     reason: str | None = None
     """A slug of a closed list: a refusal's reason, an error's code."""
     digest: bytes | None = None
@@ -91,7 +93,8 @@ class AuditEntry:
     def after_time(self, entry: UUID) -> str:
         """The canonical entry without its first member, the time, which the database puts there as it writes it."""
         told: dict[str, JsonValue] = {"entry": str(entry), "by": self.by, "what": self.what.value, "v": 1}
-        for name, known in (("request", self.request), ("tenant", self.tenant), ("subject", self.subject)):
+        for name in ("request", "tenant", "subject", "item"):
+            known: UUID | None = getattr(self, name)
             if known is not None:
                 told[name] = str(known)
         if self.reason is not None:

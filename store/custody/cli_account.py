@@ -21,6 +21,7 @@ from contracts.control import AccountRecord, IdKind, app_scoped_user_hash
 from contracts.erasure_requests import AccountRequest, request_id
 from contracts.errors import TransientError
 from runtime.files import SecretFolder
+from store.audit.log import AuditEntry, What, append
 from store.custody.asking import request_sender
 from store.custody.cli_tenant import wait_until_ready
 from store.custody.control import announce_account
@@ -100,6 +101,8 @@ async def _insert(
                     wanted.consent_by,
                     wanted.proof,
                 )
+                entry = AuditEntry(What.ACCOUNT_CONNECTED, "operator", tenant=tenant, item=account)
+                await append(connection, entry)
         except asyncpg.UniqueViolationError as exc:
             raise AccountIdTaken("another connected account has one of these ids") from exc
 
@@ -122,7 +125,7 @@ async def disconnect(desk: Desk, account: UUID) -> AccountRecord:
     except TransientError as exc:
         unasked = exc
     async with desk.publisher() as publisher:
-        await withdraw(desk.connection, account)
+        await withdraw(desk.connection, account, "operator")
         record = await announce_account(desk.connection, publisher, account)
     if unasked is not None:
         raise unasked

@@ -20,6 +20,7 @@ from contracts.topics import tenant_keys_topic
 from runtime import logging
 from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer, acknowledged
+from store.audit.log import AuditEntry, What, append
 from store.custody.access import Access
 from store.custody.control import KEY_KEPT_AFTER, ControlPublisher, grant_record
 from store.custody.database import SQL
@@ -63,9 +64,12 @@ async def tend_grants(
     if access is not None and (changed := await access.keep(connection, compare=compare)):
         logging.get_logger().info("access.changed", count=changed)
     with translated():
-        await connection.executemany(
-            SQL["grant_applied"], [(row["grant_id"], row["ended"]) for row in unapplied]
-        )
+        async with connection.transaction():
+            for row in unapplied:
+                if await connection.fetchval(SQL["grant_applied"], row["grant_id"], row["ended"]) is not None:
+                    what = What.GRANT_ENDED if row["ended"] else What.GRANT_GIVEN
+                    entry = AuditEntry(what, "custodian", tenant=row["tenant_id"], item=row["grant_id"])
+                    await append(connection, entry)
         told = [row["grant_id"] for row in unapplied]
         changed_grants = await connection.fetch(SQL["grants_for_control"], told) if told else []
     await publisher.publish(*map(grant_record, changed_grants))

@@ -19,6 +19,7 @@ from contracts.errors import KeyServiceUnavailable
 from contracts.hybrid import HybridPrivateKey, HybridPublicKey
 from contracts.sealing import CLOCK_SLACK_S
 from runtime.files import SecretFolder
+from store.audit.log import AuditEntry, What, append
 from store.custody.control import KEY_KEPT_AFTER
 from store.custody.database import SQL
 from store.database import translated
@@ -140,6 +141,10 @@ async def destroy_ended_keys(
         if name in present[id(recipient.folder)]:
             recipient.folder.destroy(name)
             destroyed += 1
+    if destroyed:
+        with translated():
+            entry = AuditEntry(What.TRANSPORT_KEY_DESTROYED, "custodian", numbers={"keys": destroyed})
+            await append(connection, entry)
     return destroyed
 
 

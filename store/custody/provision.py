@@ -22,6 +22,7 @@ from contracts.errors import KeyNotYetKnown, KeyServiceUnavailable
 from runtime import logging
 from runtime.clock import Clock
 from runtime.files import SecretFolder
+from store.audit.log import AuditEntry, What, append
 from store.custody.control import (
     KEY_KEPT_AFTER,
     Announced,
@@ -153,7 +154,10 @@ class Provisioner:
         await self.publisher.publish(tenant_record(ready))
         self.reached(tenant, Step.TENANT_ANNOUNCED)
         with translated():
-            seconds = await self.connection.fetchval(SQL["tenant_ready"], tenant)
+            async with self.connection.transaction():
+                seconds = await self.connection.fetchval(SQL["tenant_ready"], tenant)
+                if seconds is not None:
+                    await append(self.connection, AuditEntry(What.TENANT_READY, "custodian", tenant=tenant))
         self.reached(tenant, Step.READY)
         logging.get_logger().info("tenant.provisioned", tenant=str(tenant), slot=slot["slot"])
         return None if seconds is None else float(seconds)

@@ -388,12 +388,13 @@ SELECT g.reader, s.slot FROM mk.reader_grant g JOIN mk.slot s USING (tenant_id)
 WHERE g.ended_at IS NULL AND s.state IN ('bound', 'draining')
 
 -- name: unapplied_grants
-SELECT grant_id, ended_at IS NOT NULL AS ended FROM mk.reader_grant
+SELECT grant_id, tenant_id, ended_at IS NOT NULL AS ended FROM mk.reader_grant
 WHERE applied_at IS NULL OR applied_at < ended_at
 
 -- name: grant_applied
 -- Only if it is still what the servers were brought to.
 UPDATE mk.reader_grant SET applied_at = clock_timestamp() WHERE grant_id = $1 AND (ended_at IS NOT NULL) = $2
+RETURNING 1
 
 -- name: grants_for_control
 SELECT grant_id, tenant_id, reader, public_key, since, until, ended_at IS NOT NULL AS ended FROM mk.reader_grant

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from store.audit.log import AuditEntry, What, append
 from store.custody.control import ControlPublisher, announce_account
 from store.custody.database import SQL
 from store.custody.errors import UnknownName
@@ -18,15 +19,22 @@ if TYPE_CHECKING:
     from store.database import Connection
 
 
-async def withdraw(connection: Connection, account: UUID) -> None:
-    """Withdraw an account's consent and disconnect it, in the database. Idempotent. Raises UnknownName."""
+async def withdraw(connection: Connection, account: UUID, by: str) -> None:
+    """Withdraw an account's consent and disconnect it, in the database; `by`: for the audit log. Idempotent.
+
+    Raises UnknownName.
+    """
     with translated():
         async with connection.transaction():
-            if await connection.fetchrow(SQL["account_locked"], account) is None:
+            row = await connection.fetchrow(SQL["account_locked"], account)
+            if row is None:
                 raise UnknownName("no account of that id; mkc account list shows them")
             await connection.execute(SQL["disconnect_account"], account)
             await connection.execute(SQL["release_account_ids"], account)
             await connection.execute(SQL["withdraw_consent"], account)
+            if row["state"] != "disconnected":
+                entry = AuditEntry(What.ACCOUNT_DISCONNECTED, by, tenant=row["tenant_id"], item=account)
+                await append(connection, entry)
 
 
 class Withdrawals:
@@ -43,7 +51,7 @@ class Withdrawals:
         asked: set[UUID] = {row["account_id"] for row in rows}
         self._said &= asked
         for account in sorted(asked - self._said):
-            await withdraw(self._connection, account)
+            await withdraw(self._connection, account, "custodian")
             await announce_account(self._connection, self._publisher, account)
             self._said.add(account)
         return len(asked)

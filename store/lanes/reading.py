@@ -18,9 +18,10 @@ import asyncpg
 import orjson
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, ServiceError, TamperedRecord
+from store.audit.log import AuditEntry, What, append
 from store.keys.cells import CellBinding, decrypt_cell, open_dek
 from store.keys.provider import KeyProvider
-from store.lanes.database import Connection, connect, execute, fetch, fetch_row
+from store.lanes.database import Connection, connect, execute, fetch, fetch_row, translated
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements, fixed, tenant_statements
 from store.settings import ReaderSettings
@@ -81,8 +82,13 @@ async def recorded(
     connection: Connection, tenant: Tenant, who: str, purpose: str, what: str
 ) -> AsyncIterator[AccessCounter]:
     """The access record: committed before the first row is shown, closed with their number after the last."""
-    row = await fetch_row(connection, fixed("open_access_record"), tenant.tenant, who, purpose, what)
-    assert row is not None
+    with translated():
+        async with connection.transaction():
+            row = await fetch_row(connection, fixed("open_access_record"), tenant.tenant, who, purpose, what)
+            assert row is not None
+            numbers = {"access_record": row["id"]}
+            entry = AuditEntry(What.DATA_READ, "mk_reader", tenant=tenant.tenant, numbers=numbers)
+            await append(connection, entry)
     counter = AccessCounter()
     try:
         yield counter

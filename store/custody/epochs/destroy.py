@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from store.audit.log import AuditEntry, What, append
 from store.custody.database import SQL as CUSTODY
 from store.custody.epochs.flip import epochs_of
 from store.custody.epochs.rewrap import still_named
@@ -70,3 +71,6 @@ async def destroy_root(
         async with connection.transaction():
             await connection.execute(SQL["root_destroyed"], root)
             await connection.execute(SQL["requests_done"], root)
+            await append(
+                connection, AuditEntry(What.EPOCH_DESTROYED, "custodian", numbers={"root_epoch": root})
+            )

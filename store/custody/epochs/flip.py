@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from contracts.errors import KeyServiceUnavailable
+from store.audit.log import AuditEntry, What, append
 from store.custody.database import SQL as CUSTODY
 from store.custody.epochs.sql import SQL, TenantSchema, under_lock
 from store.database import translated
@@ -54,6 +55,7 @@ async def flip_root(connection: Connection, provider: KeyProvider, lasts: timede
             await connection.execute(SQL["retire_root"], current)
             await connection.execute(SQL["insert_root"], new)
             await connection.execute(SQL["take_requests"], current)
+            await append(connection, AuditEntry(What.EPOCH_FLIPPED, "custodian", numbers={"root_epoch": new}))
     return int(new)
 
 

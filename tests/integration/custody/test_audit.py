@@ -22,6 +22,8 @@ from store.audit.cli_audit import read_rows
 from store.audit.examine import Examined, Finding, Wrong, examine
 from store.audit.log import AuditEntry, What, append
 from store.audit.sequencer import Sequencer
+from store.lanes.queries import tenant_statements
+from store.lanes.reading import Tenant, recorded
 from tests.integration.custody.conftest import Cell
 from tests.support.world import delete_topics
 
@@ -244,3 +246,22 @@ async def test_no_login_changes_or_removes_an_entry(log: Log) -> None:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute("UPDATE mk.audit_entry SET leaf = NULL")
     assert await read_rows(log.connection) == before
+
+
+async def test_what_the_custodian_does_and_who_reads_is_in_the_log(cell: Cell) -> None:
+    async with cell.custodian() as custodian:
+        await custodian.prepare()
+        tenant = await custodian.add_tenant()
+        schema = await custodian.schema(tenant)
+    async with cell.connection("mk_reader") as connection:
+        read = Tenant(tenant, "a tenant", tenant_statements(schema))
+        async with recorded(connection, read, "somebody", "ticket 4711", "messages"):
+            record = await connection.fetchval("SELECT max(id) FROM mk.access_record")
+    async with cell.connection("mk_erasure") as connection:
+        told = [json.loads(row.entry) for row in await read_rows(connection)]
+    assert [(one["what"], one["by"], one["tenant"]) for one in told] == [
+        ("tenant.ready", "custodian", str(tenant)),
+        ("data.read", "mk_reader", str(tenant)),
+    ]
+    assert told[1]["numbers"] == {"access_record": record}
+    assert "somebody" not in json.dumps(told)

@@ -62,7 +62,7 @@ async def test_a_custodian_killed_before_control_knows_says_it_when_it_comes_bac
         tenant = await custodian.add_tenant()
         account = (await connect(desk, _page(tenant, "21"))).account
         await job(cell, tenant, account)
-        await withdraw(custodian.connection, account)
+        await withdraw(custodian.connection, account, "custodian")
         assert await consents(cell) == {account: "active"}
         duty = Withdrawals(custodian.connection, custodian.tools.publisher)
         assert await duty.tend() == 1
