@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -38,6 +39,10 @@ class Secured:
         return context
 
 
+QUICK: Final = {"MKC_INGEST_HEADER_DEADLINE_S": "2", "MKC_INGEST_BODY_DEADLINE_S": "3"}
+"""Slow clients are waited for by the receiver for less time than by default, so that the tests need not wait as long."""
+
+
 @pytest.fixture(scope="session")
 def secured() -> Iterator[Secured]:
     """Started once: about ten seconds."""
@@ -48,7 +53,7 @@ def secured() -> Iterator[Secured]:
     try:
         with (
             LocalStack(root, port_base=base, profile="test", secure=True) as stack,
-            World.on(stack, base) as world,
+            World.on(stack, base, overrides=QUICK) as world,
         ):
             world.start()
             acme, rival = world.add_tenant("acme"), world.add_tenant("rival")
