@@ -13,7 +13,7 @@ class MetricSpec:
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
-    process: Literal["ingest", "router", "store", "custodian", "erasure", "all"]
+    process: Literal["ingest", "router", "store", "custodian", "erasure", "desk", "all"]
     help: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()

@@ -13,7 +13,7 @@ from contracts.ledger import Outcome, Refusal
 from contracts.meta_fields import LABELS as META_FIELDS
 from contracts.metric_spec import MetricSpec
 
-PROCESSES: Final = ("ingest", "router", "store", "custodian", "erasure")
+PROCESSES: Final = ("ingest", "router", "store", "custodian", "erasure", "desk")
 
 REJECTION_CODES: Final = (
     "invalid_signature_missing", "invalid_signature_malformed", "invalid_signature_mismatch", "invalid_signature_no_secret",
@@ -364,6 +364,15 @@ CUSTODIAN_EXPORT_AGE: Final = MetricSpec(
 )
 CUSTODIAN_PROVIDER_UP: Final = MetricSpec(
     "mk_custodian_key_provider_up", "gauge", "custodian", "1 while the key provider answers."
+)
+
+# desk
+DESK_PAGES: Final = MetricSpec(
+    "mk_desk_pages_total",
+    "counter",
+    "desk",
+    "Status pages answered: a request shown, no such code, too many from one address, the database away, anything else.",
+    {"result": ("shown", "unknown", "limited", "unavailable", "other")},
 )
 
 METRICS: Final[tuple[MetricSpec, ...]] = tuple(

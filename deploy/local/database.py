@@ -18,7 +18,7 @@ import asyncpg
 from deploy.local.errors import LocalStackError
 from deploy.local.passwords import Passwords, verifier
 
-LOGINS: Final = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader")
+LOGINS: Final = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader", "mk_desk")
 _ROLES_SQL: Final = Path(__file__).with_name("database.sql")
 _OBJECTS_SQL: Final = Path(__file__).with_name("database_objects.sql")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -10,7 +10,7 @@ BEGIN
         CREATE ROLE mk_owner;
     END IF;
     ALTER ROLE mk_owner NOLOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
-    FOREACH login IN ARRAY ARRAY['mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader'] LOOP
+    FOREACH login IN ARRAY ARRAY['mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader', 'mk_desk'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = login) THEN
             EXECUTE format('CREATE ROLE %I', login);
         END IF;

@@ -21,6 +21,7 @@ class Needs:
     logins: Mapping[str, str]
     receiver_port: int
     desk_port: int
+    page_url: str
     health_ports: Mapping[str, int]
     topics: TopicSettings
     authority: Authority | None = None
@@ -49,7 +50,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_INGEST_ROUTER_KEY_FILE": str(public / "router.pub"),
             "MKC_INGEST_REQUEST_KEYS_FILE": str(public / "request_keys.json"),
             "MKC_INGEST_CUSTODIAN_KEY_FILE": str(public / "custodian.pub"),
-            "MKC_INGEST_ERASURE_PAGE_URL": f"http://127.0.0.1:{needs.desk_port}/erasure",
+            "MKC_INGEST_ERASURE_PAGE_URL": needs.page_url,
         },
         "router": shared["router"]
         | {
@@ -83,6 +84,12 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_CUSTODIAN_PUBLIC_KEYS_DIR": str(public),
             "MKC_CUSTODIAN_REQUEST_KEYS_FILE": str(public / "request_keys.json"),
             **_shortened("MKC_CUSTODIAN", needs.topics),
+        },
+        # It speaks to no Kafka and signs nothing.
+        "desk": {
+            "MKC_DESK_HEALTH_PORT": str(needs.health_ports["desk"]),
+            "MKC_DESK_PORT": str(needs.desk_port),
+            "MKC_DESK_DATABASE": needs.logins["mk_desk"],
         },
     }
 

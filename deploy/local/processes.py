@@ -1,4 +1,4 @@
-"""The service on this machine: keys, topics, database and the five processes of one root, each its own OS process.
+"""The service on this machine: keys, topics, database and the processes of one root, each its own OS process.
 
 Everything they need is made once and kept; a second start on the same root goes on with the same tenants and rows.
 Must never start or stop Kafka or Postgres: `deploy.local.stack` does.
@@ -36,11 +36,15 @@ MODULES: Final = {
     "store": "store",
     "erasure": "store.erasure",
     "ingest": "ingest",
+    "desk": "store.desk",
 }
 """Process to Python module, in the order in which they come up."""
-STOP_ORDER: Final = ("ingest", "router", "store", "erasure", "custodian")
-_HEALTH_ORDER: Final = ("ingest", "router", "store", "custodian", "erasure")
+STOP_ORDER: Final = ("ingest", "router", "store", "erasure", "custodian", "desk")
+_HEALTH_ORDER: Final = ("ingest", "router", "store", "custodian", "erasure", "desk")
 """Each one's health port follows the one before it: a process that is new gets the next, and no other's moves."""
+BESIDE: Final = ("desk",)
+"""Not on the way of a webhook: `make run` starts them once the first row is there, a test if it needs them."""
+PIPELINE: Final = tuple(name for name in MODULES if name not in BESIDE)
 _RECEIVER_OFFSET: Final = -1010
 _DESK_OFFSET: Final = -1001
 
@@ -57,7 +61,7 @@ class Ports:
 
     @classmethod
     def from_base(cls, port_base: int) -> "Ports":
-        """19090 gives the receiver 18080, the desk 18089 and health 18081 to 18085, in `_HEALTH_ORDER`."""
+        """19090 gives the receiver 18080, the desk 18089 and health 18081 to 18086, in `_HEALTH_ORDER`."""
         receiver = port_base + _RECEIVER_OFFSET
         return cls(
             receiver,
@@ -65,9 +69,13 @@ class Ports:
             {name: receiver + 1 + at for at, name in enumerate(_HEALTH_ORDER)},
         )
 
+    def public_of(self, process: str) -> tuple[int, ...]:
+        """The public ports of a process: most have none."""
+        return {"ingest": (self.receiver,), "desk": (self.desk,)}.get(process, ())
+
 
 class Service:
-    """The five processes of one root. Synchronous, also inside a running event loop (which it then blocks)."""
+    """The processes of one root. Synchronous, also inside a running event loop (which it then blocks)."""
 
     def __init__(
         self,
@@ -166,6 +174,7 @@ class Service:
             logins=self._logins,
             receiver_port=self.ports.receiver,
             desk_port=self.ports.desk,
+            page_url=self.page_url,
             health_ports=self.ports.health,
             topics=self.topics,
             authority=self.endpoints.authority,
@@ -182,7 +191,7 @@ class Service:
                 self.run_dir,
                 environments[name],
                 health_port=self.ports.health[name],
-                ports=(self.ports.receiver,) if name == "ingest" else (),
+                ports=self.ports.public_of(name),
             )
             for name, module in MODULES.items()
         }
@@ -191,8 +200,8 @@ class Service:
 
     # Running.
 
-    def start(self, names: Iterable[str] = MODULES) -> None:
-        """Start these processes in parallel and return when all are ready.
+    def start(self, names: Iterable[str] = PIPELINE) -> None:
+        """Start these processes in parallel (if none are named, all but those of `BESIDE`); return when all are ready.
 
         Raises:
             LocalStackError: one ended or did not become ready; the text says which and why.
@@ -256,6 +265,11 @@ class Service:
     def receiver_url(self) -> str:
         """Where the demo app's webhooks go."""
         return f"http://127.0.0.1:{self.ports.receiver}/webhooks/meta/{DEMO_APP}"
+
+    @property
+    def page_url(self) -> str:
+        """Where people read how their erasure stands, without the code."""
+        return f"http://127.0.0.1:{self.ports.desk}/erasure"
 
     def login(self, name: str) -> str:
         """The DSN of a database login. KeyError before `prepare_database`."""

@@ -29,7 +29,7 @@ from deploy.local.demo.samples import PERSONAL, TEXTS, samples
 from deploy.local.demo.trace import Trace, Tracer
 from deploy.local.errors import LocalStackError
 from deploy.local.postgres_node import data_directory_at
-from deploy.local.processes import STOP_ORDER, Ports, Service, interrupted_by_signals
+from deploy.local.processes import BESIDE, STOP_ORDER, Ports, Service, interrupted_by_signals
 from deploy.local.stack import DEFAULT_PORT_BASE, DEFAULT_ROOT, Endpoints, LocalStack
 
 DATABASE: Final = "mkc"
@@ -75,6 +75,7 @@ class _Run:
             tenants = connect_all(self._service, self._dsn)
             show.step("tenants and accounts connected", seconds_since_start())
             asyncio.run(self._play(tenants))
+            self._service.start(BESIDE)
             if not self._check:
                 show.addresses(self._service, self._dsn)
                 self._follow()

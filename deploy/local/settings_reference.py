@@ -17,6 +17,7 @@ from ingest.settings import IngestSettings
 from router.settings import RouterSettings
 from runtime.settings import ProcessSettings
 from store.custody.settings import CustodianSettings, OperatorSettings
+from store.desk.settings import DeskSettings
 from store.erasure.settings import ErasureSettings
 from store.settings import ReaderSettings, StoreSettings
 
@@ -30,6 +31,7 @@ READERS: Final[dict[type[ProcessSettings], str]] = {
     OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc keys`, `mkc doctor`",
     ReaderSettings: "`mkc messages`, `mkc events`",
     PostSettings: "`mkc post`",
+    DeskSettings: "`python -m store.desk`",
 }
 _HEAD: Final = """# Settings
 
@@ -46,7 +48,7 @@ of the files that it names (0600, or the process refuses them).
 |---|---|---|
 | `MKC_KAFKA` | a local Kafka is started | bootstrap servers of a Kafka of yours |
 | `MKC_POSTGRES` | a local PostgreSQL is started | DSN of a superuser of a PostgreSQL of yours (secret if it holds a password) |
-| `MKC_PORT_BASE` | `19090` | moves every port: Kafka +2 and +3, PostgreSQL +342, the receiver −1010, health −1009 to −1005 |
+| `MKC_PORT_BASE` | `19090` | moves every port: Kafka +2 and +3, PostgreSQL +342, the receiver −1010, health −1009 to −1004, the desk −1001 |
 | `MKC_KAFKA_VERSION` | `4.4.0` | version of the local Kafka |
 | `MKC_POSTGRES_VERSION` | `18` | major version of the local PostgreSQL |
 | `MKC_LOCAL_ENV` | `.local/run/mkc.env` | file from which `mkc` takes settings that the environment does not give |

@@ -199,7 +199,7 @@ async def examine_postgres(connection: Connection) -> Examined:
         symptoms.append(
             Symptom("postgres", str(exc), "python -m store.migrate, from the release that is deployed")
         )
-    for name in ("mk_owner", "mk_custodian", "mk_store", "mk_erasure", "mk_reader"):
+    for name in ("mk_owner", "mk_custodian", "mk_store", "mk_erasure", "mk_reader", "mk_desk"):
         symptoms += _login_symptoms(name, logins.get(name))
     symptoms += [
         Symptom(

@@ -252,7 +252,7 @@ SELECT current_setting('server_version_num')::int
 
 -- name: logins
 SELECT rolname, rolinherit, rolsuper, rolbypassrls, rolcreaterole, rolcanlogin, rolreplication
-FROM pg_roles WHERE rolname IN ('mk_owner', 'mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader')
+FROM pg_roles WHERE rolname IN ('mk_owner', 'mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader', 'mk_desk')
 
 -- name: foreign_memberships
 -- Roles that a login may enter although they are not its own kind: a tenant's store role for the reader, say.
@@ -261,6 +261,7 @@ FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.
 WHERE (m.rolname = 'mk_store' AND (r.rolname !~ '^t_[a-z0-9]+$'))
    OR (m.rolname = 'mk_erasure' AND (r.rolname !~ '^t_[a-z0-9]+_erase$'))
    OR (m.rolname = 'mk_reader' AND (r.rolname !~ '^t_[a-z0-9]+_read$'))
+   OR m.rolname = 'mk_desk'
 ORDER BY 2, 1
 
 -- name: tenant_roles
@@ -287,7 +288,7 @@ WHERE NOT EXISTS (
 -- USAGE is what a member has without SET ROLE. From PostgreSQL 16 on each membership says it for itself.
 SELECT r.rolname AS role, m.rolname AS login
 FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
-WHERE m.rolname IN ('mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader') AND m.rolinherit = false
+WHERE m.rolname IN ('mk_custodian', 'mk_store', 'mk_erasure', 'mk_reader', 'mk_desk') AND m.rolinherit = false
   AND pg_has_role(m.oid, r.oid, 'USAGE')
 ORDER BY 2, 1
 

@@ -128,9 +128,9 @@ def _plain(words: Words, language: Language, title: str, text: str) -> bytes:
 
 
 def _document(words: Words, language: Language, title: str, main: str) -> bytes:
+    marks: dict[str, str] = {language: ' aria-current="true"'}
     links = "".join(
-        f'<li><a href="?lang={code}" hreflang="{code}" lang="{code}"'
-        f"{' aria-current="true"' if code == language else ''}>{escape(name)}</a></li>"
+        f'<li><a href="?lang={code}" hreflang="{code}" lang="{code}"{marks.get(code, "")}>{escape(name)}</a></li>'
         for code, name in _NAMES.items()
     )
     return (

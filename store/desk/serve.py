@@ -100,7 +100,12 @@ class DeskServer(web.Server):
     def __call__(self) -> _Connection:
         """A new connection's protocol."""
         return _Connection(
-            self, loop=self._own_loop, logger=_SILENT, access_log=None, keepalive_timeout=0, lingering_time=1.0
+            self,
+            loop=self._own_loop,
+            logger=_SILENT,
+            access_log=None,
+            keepalive_timeout=0,
+            lingering_time=1.0,
         )
 
     def admit(self, connection: _Connection) -> bool:
@@ -136,7 +141,11 @@ class DeskServer(web.Server):
                 page = unknown_page(language) if found is None else status_page(found, language)
             except TransientError as exc:
                 get_logger().warning("page.unavailable", exc=exc)
-                result, page, extra = "unavailable", away_page(language), {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)}
+                result, page, extra = (
+                    "unavailable",
+                    away_page(language),
+                    {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
+                )
         self.count(result)
         response = web.Response(
             status=page.status,
@@ -158,7 +167,11 @@ class DeskServer(web.Server):
         if self._trusted_proxies:
             forwarded = ",".join(request.headers.getall(hdrs.X_FORWARDED_FOR, ())).split(",")
             # What stands further left the visitor may have written there.
-            named = forwarded[-self._trusted_proxies].strip() if len(forwarded) >= self._trusted_proxies else named
+            named = (
+                forwarded[-self._trusted_proxies].strip()
+                if len(forwarded) >= self._trusted_proxies
+                else named
+            )
         try:
             address = ipaddress.ip_address(named)
         except ValueError:

@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from deploy.local.processes import MODULES
 from deploy.local.stack import LocalStack
 from runtime.tls import WatchedContext, client_context
 from tests.support.servers import free_port_base
@@ -55,7 +56,7 @@ def secured() -> Iterator[Secured]:
             LocalStack(root, port_base=base, profile="test", secure=True) as stack,
             World.on(stack, base, overrides=QUICK) as world,
         ):
-            world.start()
+            world.start(MODULES)
             acme, rival = world.add_tenant("acme"), world.add_tenant("rival")
             yield Secured(world, acme, rival)
             assert not world.dead()

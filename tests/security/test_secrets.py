@@ -26,7 +26,7 @@ from tests.support.bodies import encode, messenger
 from tests.support.servers import free_port_base
 
 PAGE = "700300400500699"
-LOGINS = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader")
+LOGINS = ("mk_custodian", "mk_store", "mk_erasure", "mk_reader", "mk_desk")
 
 
 def secret_forms(secured: Secured) -> Iterator[tuple[str, bytes]]:

@@ -26,7 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.ledger import Outcome
 from deploy.local.demo.play import decoded
-from deploy.local.processes import MODULES, Ports, Service, in_own_loop
+from deploy.local.processes import MODULES, PIPELINE, Ports, Service, in_own_loop
 from deploy.local.service_node import ServiceNode
 from deploy.local.stack import LocalStack
 from ingest.cli_post import meta_headers
@@ -99,7 +99,7 @@ class World:
 
     # Processes.
 
-    def start(self, names: Iterable[str] = MODULES) -> None:
+    def start(self, names: Iterable[str] = PIPELINE) -> None:
         """Start processes and wait until they are ready."""
         listed = list(names)
         self.service.start(listed)

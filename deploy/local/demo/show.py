@@ -79,6 +79,7 @@ def _short(text: str) -> str:
 def addresses(service: Service, dsn: str) -> None:
     """Where everything is; logs relative to the working folder, where the reader stands."""
     console.print(f"receiver   [bold]{service.receiver_url}[/]")
+    console.print(f"page       [bold]{service.page_url}[/]/<confirmation code>")
     for name in STOP_ORDER:
         base = f"http://127.0.0.1:{service.ports.health[name]}"
         log = os.path.relpath(service.node(name).log_path)
