@@ -194,7 +194,7 @@ def test_no_process_works_as_superuser_and_each_search_path_is_pinned(secured: S
         row["usename"]
         for row in sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name LIKE 'mk-%'")
     }
-    assert users == {"mk_custodian", "mk_store"}
+    assert users == {"mk_custodian", "mk_store", "mk_erasure", "mk_desk"}
     stored = sql("SELECT rolname, rolpassword FROM pg_authid WHERE rolcanlogin AND rolpassword IS NOT NULL")
     assert {row["rolname"] for row in stored} == {"postgres", *LOGINS}
     assert all(row["rolpassword"].startswith("SCRAM-SHA-256$") for row in stored)
