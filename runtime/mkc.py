@@ -58,6 +58,9 @@ COMMANDS: Final[dict[str, Command]] = {
     "audit": Command(
         "store.audit.cli_audit", "hold the audit log against what was anchored outside the database"
     ),
+    "receipt": Command(
+        "store.erasure.cli_receipt", "verify the receipt of an erasure, offline or against everything"
+    ),
     "contract": Command(
         "contracts.generate.cli", "show what an event type promises, and what changed for its readers"
     ),

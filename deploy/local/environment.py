@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.certificates import Authority
+from deploy.local.identities import RECEIPT_KEY, RECEIPT_KEYS
 from runtime.kafka.topics import TopicSettings
 
 DEMO_APP: Final = "demo"
@@ -69,6 +70,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             "MKC_ERASURE_CONTROL_SIGNERS_FILE": signers,
             "MKC_ERASURE_SECRETS_DIR": str(keys / "erasure" / "secrets"),
             "MKC_ERASURE_KEYRING_SECRETS_DIR": str(keys / "store" / "secrets"),
+            "MKC_ERASURE_RECEIPT_KEY_FILE": str(keys / "erasure" / RECEIPT_KEY),
             "MKC_ERASURE_DATABASE": needs.logins["mk_erasure"],
         },
         "custodian": shared["custodian"]
@@ -112,6 +114,7 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         "MKC_OPERATOR_SIGNING_KEY_FILE": str(keys / "operator" / "signing.key"),
         "MKC_OPERATOR_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),
         "MKC_OPERATOR_DATABASE": needs.logins["mk_custodian"],
+        "MKC_RECEIPT_KEYS_FILE": str(keys / "public" / RECEIPT_KEYS),
         "MKC_OPERATOR_ROUTING_SECRETS_DIR": str(keys / "router" / "secrets"),
         **_shortened("MKC_OPERATOR", needs.topics),
         "MKC_POST_URL": f"http://127.0.0.1:{needs.receiver_port}",

@@ -19,11 +19,14 @@ PROCESSES: Final = ("ingest", "router", "store", "erasure", "custodian", "operat
 CONTROL_SIGNERS: Final = ("custodian", "operator")
 SECRET_FOLDERS: Final = ("router", "store", "erasure")
 SIGNING_KEY: Final = "signing.key"
+RECEIPT_KEY: Final = "receipt.key"
+RECEIPT_KEYS: Final = "receipts.pub"
 
 
 def make_identities(keys: Path) -> None:
     """Make what is missing under `keys` (`.local/keys`): `<process>/signing.key` (32 random bytes, 0600),
-    `public/<process>.pub` (base64), `public/control_signers.json`, and `<process>/secrets`. Idempotent.
+    `public/<process>.pub` (base64), `public/control_signers.json`, `<process>/secrets`, and the company's receipt key
+    (`erasure/receipt.key`, `public/receipts.pub`). Idempotent.
     """
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     public = keys / "public"
@@ -35,6 +38,8 @@ def make_identities(keys: Path) -> None:
         _publish(public / f"{process}.pub", encoded[process] + "\n")
     signers = {name: encoded[name] for name in CONTROL_SIGNERS}
     _publish(public / "control_signers.json", json.dumps(signers, indent=2) + "\n")
+    raw = SecretFolder(keys / "erasure").put_if_absent(RECEIPT_KEY, os.urandom(32))
+    _publish(public / RECEIPT_KEYS, b64encode(Signer.from_bytes("receipts", raw).public_raw).decode() + "\n")
     for process in SECRET_FOLDERS:
         (keys / process).mkdir(mode=0o700, exist_ok=True)
         SecretFolder(keys / process / "secrets")

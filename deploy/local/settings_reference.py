@@ -18,6 +18,7 @@ from router.settings import RouterSettings
 from runtime.settings import ProcessSettings
 from store.custody.settings import CustodianSettings, OperatorSettings
 from store.desk.settings import DeskSettings
+from store.erasure.cli_receipt import ReceiptSettings
 from store.erasure.settings import ErasureSettings
 from store.settings import ReaderSettings, StoreSettings
 
@@ -28,10 +29,11 @@ READERS: Final[dict[type[ProcessSettings], str]] = {
     StoreSettings: "`python -m store`, `mkc quarantine --zone tenant`",
     ErasureSettings: "`python -m store.erasure`",
     CustodianSettings: "`python -m store.custody`, `mkc keys recover`",
-    OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc keys`, `mkc doctor`",
+    OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc keys`, `mkc audit`, `mkc doctor`",
     ReaderSettings: "`mkc messages`, `mkc events`",
     PostSettings: "`mkc post`",
     DeskSettings: "`python -m store.desk`",
+    ReceiptSettings: "`mkc receipt`",
 }
 _HEAD: Final = """# Settings
 
@@ -88,7 +90,7 @@ def _default(field: FieldInfo) -> str:
 def _secret(name: str, field: FieldInfo) -> str:
     if field.annotation is SecretStr or not field.repr:
         return "value"
-    named = name in ("signing_key_file", "apps_file") or name.endswith("secrets_dir")
+    named = name in ("signing_key_file", "receipt_key_file", "apps_file") or name.endswith("secrets_dir")
     return "file content" if named else "no"
 
 

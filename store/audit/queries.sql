@@ -8,9 +8,6 @@ VALUES (convert_to('{"at_us":' || (extract(epoch FROM clock_timestamp()) * 10000
 -- name: try_sequencer
 SELECT pg_try_advisory_lock($1)
 
--- name: has_unplaced
-SELECT EXISTS (SELECT FROM mk.audit_entry WHERE leaf IS NULL)
-
 -- name: free_surplus
 -- A place that no checkpoint ever gave.
 UPDATE mk.audit_entry SET leaf = NULL WHERE leaf >= $1
@@ -38,23 +35,21 @@ SELECT tree_size, record FROM mk.audit_checkpoint WHERE tree_size >= $1 ORDER BY
 -- name: largest_checkpoint
 SELECT coalesce(max(tree_size), 0) FROM mk.audit_checkpoint
 
--- name: checkpoint_over
--- The first anchored head of a tree that holds this entry.
-SELECT checkpoint.tree_size, checkpoint.root
-FROM mk.audit_entry AS entry
-JOIN mk.audit_checkpoint AS checkpoint ON checkpoint.tree_size > entry.leaf
-WHERE entry.id = $1 AND checkpoint.anchored_at IS NOT NULL
-ORDER BY checkpoint.tree_size
-LIMIT 1
-
--- name: newest_checkpoint
-SELECT tree_size, root FROM mk.audit_checkpoint
-WHERE anchored_at IS NOT NULL
-ORDER BY tree_size DESC
-LIMIT 1
-
 -- name: entries
 SELECT id, leaf, entry FROM mk.audit_entry ORDER BY leaf NULLS LAST, id
 
 -- name: entry_named
 SELECT leaf, entry FROM mk.audit_entry WHERE position(convert_to($1, 'UTF8') IN entry) > 0
+
+-- name: now
+SELECT clock_timestamp()
+
+-- name: head_over
+-- The newest anchored head, if every entry written by $1 is in its tree.
+WITH head AS (
+    SELECT tree_size, root FROM mk.audit_checkpoint WHERE anchored_at IS NOT NULL ORDER BY tree_size DESC LIMIT 1
+)
+SELECT head.tree_size, head.root FROM head
+WHERE NOT EXISTS (
+    SELECT FROM mk.audit_entry WHERE (leaf IS NULL OR leaf >= head.tree_size) AND appended_at <= $1
+)

@@ -27,7 +27,9 @@ from runtime.kafka.control import ControlReader
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
+from store.audit.sequencer import Sequencer
 from store.database import connected, translated
+from store.erasure.answer import Answerer, planned
 from store.erasure.consume import RequestConsumer
 from store.erasure.drive import Driver
 from store.erasure.equipment import Tools
@@ -124,17 +126,22 @@ async def _clients(
         def connect() -> contextlib.AbstractAsyncContextManager[Connection]:
             return connected(dsn, "mk-erasure-worker")
 
-        driver = Driver(tools, connect, None, settings.workers)
+        sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, tls)
+        answerer = Answerer(settings.receipt_signer(), sequencer.wake, planned)
+        driver = Driver(tools, connect, answerer.answer, settings.workers)
         consumer = RequestConsumer(settings.kafka, tools, opener, control, driver.offer, tls)
         state.consumer = consumer
         watch = supervisor.start("key provider", watch_provider(provider, provider_changed))
         forget = supervisor.start("forget", _forget_keys(opener, keks))
+        audit = supervisor.start("audit", sequencer.run())
         try:
             yield _Parts(dsn, driver, consumer, tools, state)
         finally:
             state.consumer = None
             watch.cancel()
             forget.cancel()
+            audit.cancel()
+            await asyncio.gather(audit, return_exceptions=True)
 
 
 async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
@@ -201,6 +208,7 @@ async def serve(supervisor: Supervisor) -> None:
     """Run until told to stop. Kafka or Postgres away is waited for: the process stays up, not ready."""
     settings = load(ErasureSettings)
     settings.signer()
+    settings.receipt_signer()
     read_control_signers(settings.control_signers_file)
     metrics, state = ProcessMetrics("erasure"), State()
     log = logging.get_logger()

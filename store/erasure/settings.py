@@ -13,6 +13,7 @@ from runtime.files import read_secret
 from store.keys.settings import KeySettings
 
 SIGNER_NAME = "erasure"
+RECEIPT_SIGNER_NAME = "receipts"
 
 
 class ErasureSettings(KeySettings):
@@ -23,6 +24,8 @@ class ErasureSettings(KeySettings):
     health_port: int = 18085
     signing_key_file: Path
     """File of erasure's Ed25519 signing key: 32 bytes, 0600. Signs fences, outcomes, announcements and audit checkpoints."""
+    receipt_key_file: Path
+    """File of the company's Ed25519 receipt key: 32 bytes, 0600. Signs receipts and nothing else."""
     control_signers_file: Path
     """JSON of the keys that may sign control records: name to base64."""
     secrets_dir: Path
@@ -36,12 +39,19 @@ class ErasureSettings(KeySettings):
 
     def signer(self) -> Signer:
         """Erasure's signer. Raises InvalidSettings."""
-        raw = read_secret(self.signing_key_file, "MKC_ERASURE_SIGNING_KEY_FILE")
-        try:
-            return Signer.from_bytes(SIGNER_NAME, raw)
-        except ValueError as exc:
-            raise InvalidSettings("MKC_ERASURE_SIGNING_KEY_FILE: not a key of 32 bytes") from exc
+        return _signer(SIGNER_NAME, self.signing_key_file, "MKC_ERASURE_SIGNING_KEY_FILE")
+
+    def receipt_signer(self) -> Signer:
+        """The company's signer of receipts. Raises InvalidSettings."""
+        return _signer(RECEIPT_SIGNER_NAME, self.receipt_key_file, "MKC_ERASURE_RECEIPT_KEY_FILE")
 
     def summary(self) -> dict[str, object]:
         """What the start-up line may show."""
         return {**super().summary(), "count": self.workers}
+
+
+def _signer(name: str, path: Path, setting: str) -> Signer:
+    try:
+        return Signer.from_bytes(name, read_secret(path, setting))
+    except ValueError as exc:
+        raise InvalidSettings(f"{setting}: not a key of 32 bytes") from exc
