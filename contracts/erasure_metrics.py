@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.metric_spec import MetricSpec
+from contracts.metric_spec import GATE_REFUSALS, MetricSpec
 
 _KINDS: Final = ("subject", "message", "account", "callback")
 ERASURE_RECEIVED: Final = MetricSpec(
@@ -104,4 +104,23 @@ ERASURE_LAG: Final = MetricSpec(
 )
 ERASURE_PROVIDER_UP: Final = MetricSpec(
     "mk_erasure_key_provider_up", "gauge", "erasure", "1 while the key provider answers."
+)
+ERASURE_FENCES_APPLIED: Final = MetricSpec(
+    "mk_erasure_fences_applied_total",
+    "counter",
+    "erasure",
+    "Fences that this database lacked when erasure came to it: it was restored, or a standby took over.",
+)
+ERASURE_GATE_OPEN: Final = MetricSpec(
+    "mk_erasure_restore_gate_open",
+    "gauge",
+    "erasure",
+    "1 while the database holds every fence of the fence topic: at 0 nothing is executed, page.",
+)
+ERASURE_GATE_REFUSALS: Final = MetricSpec(
+    "mk_erasure_restore_gate_refusals_total",
+    "counter",
+    "erasure",
+    "Connections on which nothing was executed, by reason.",
+    {"reason": GATE_REFUSALS},
 )

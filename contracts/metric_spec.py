@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +17,8 @@ class MetricSpec:
     help: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
+
+
+GATE_REFUSALS: Final = ("ahead", "other_topic", "expired", "unverified", "tenant_unready", "defect")
+"""Why nobody writes: this database is after the end of the fence topic; it knows another topic of that name; retention
+took fences that it lacks; a fence is not erasure's; a tenant's schema is not there yet; Postgres refused one."""

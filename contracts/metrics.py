@@ -11,7 +11,7 @@ from typing import Final
 from contracts import erasure_metrics
 from contracts.ledger import Outcome, Refusal
 from contracts.meta_fields import LABELS as META_FIELDS
-from contracts.metric_spec import MetricSpec
+from contracts.metric_spec import GATE_REFUSALS, MetricSpec
 
 PROCESSES: Final = ("ingest", "router", "store", "custodian", "erasure", "desk")
 
@@ -28,9 +28,6 @@ QUARANTINE_REASONS: Final = (
     "not_json", "contract_violation", "unknown_object", "unroutable", "account_mismatch", "tampered", "key_gone",
     "time_out_of_range", "defect", "tenant_unavailable", "replay_limit", "too_large",
 )  # fmt: skip
-GATE_REFUSALS: Final = ("ahead", "other_topic", "expired", "unverified", "tenant_unready", "defect")
-"""Why nobody writes: this database is after the end of the fence topic; it knows another topic of that name; retention
-took fences that it lacks; a fence is not erasure's; a tenant's schema is not there yet; Postgres refused one."""
 OBJECTS: Final = ("page", "instagram", "whatsapp_business_account", "permissions", "user", "other")
 
 

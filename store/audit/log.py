@@ -42,6 +42,8 @@ class What(StrEnum):
     """A record on the requests topic that is unsigned, forged or no request; `numbers`: partition and offset."""
     FENCE_APPLIED = "fence.applied"
     FENCES_REPUBLISHED = "fences.republished"
+    JOBS_REBUILT = "jobs.rebuilt"
+    """Requests whose state a restored database had lost: taken from the outcomes topic."""
     RECEIPT_ISSUED = "receipt.issued"
     JOIN_EXECUTED = "join.executed"
     HOLD_PLACED = "hold.placed"

@@ -7,7 +7,6 @@ double work; what holds if both act for a moment is that every step takes effect
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,8 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.control import ControlView
-from contracts.erasure_metrics import ERASURE_ACTING, ERASURE_PROVIDER_UP
+from contracts.erasure_metrics import (
+    ERASURE_ACTING,
+    ERASURE_FENCES_APPLIED,
+    ERASURE_GATE_OPEN,
+    ERASURE_GATE_REFUSALS,
+    ERASURE_PROVIDER_UP,
+)
 from contracts.errors import TransientError
+from contracts.topics import ERASURE_FENCES, ERASURE_OUTCOMES
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
@@ -24,6 +30,7 @@ from runtime.files import SecretFolder
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
+from runtime.kafka.topic_log import TopicLog
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
@@ -37,9 +44,11 @@ from store.erasure.jobs import SQL
 from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
 from store.erasure.opening import RequestOpener
+from store.erasure.rebuild import Rebuilder
 from store.erasure.settings import ErasureSettings
 from store.keys.settings import provider_from
 from store.keys.watch import watch_provider
+from store.lanes.gate import FenceGate, GateMetrics
 from store.lanes.keks import TenantKeks
 from store.lanes.positions import check_schema_version
 from store.migrate import known
@@ -67,6 +76,7 @@ class State:
     acting: bool = False
     standby: bool = False
     consumer: RequestConsumer | None = None
+    gate: FenceGate | None = None
 
     def conditions(self) -> dict[str, bool]:
         """A standby reads nothing and is ready all the same."""
@@ -74,6 +84,7 @@ class State:
             "database": self.database,
             "control": self.control,
             "keys": self.keys,
+            "fences": self.standby or (self.gate is not None and self.gate.is_open),
             "requests": self.standby or (self.consumer is not None and self.consumer.is_reading),
         }
 
@@ -86,6 +97,7 @@ class _Parts:
     driver: Driver
     consumer: RequestConsumer
     tools: Tools
+    rebuilder: Rebuilder
     state: State
 
 
@@ -123,8 +135,13 @@ async def _clients(
             connection, producer, signer, EpochSource(signer, clock), view, keks, log_ends, clock, metrics
         )
 
-        def connect() -> contextlib.AbstractAsyncContextManager[Connection]:
-            return connected(dsn, "mk-erasure-worker")
+        rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics)
+
+        @asynccontextmanager
+        async def connect() -> AsyncIterator[Connection]:
+            async with connected(dsn, "mk-erasure-worker") as connection:
+                await rebuilder.admit(connection)
+                yield connection
 
         sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, tls)
         answerer = Answerer(settings.receipt_signer(), sequencer.wake, planned)
@@ -135,13 +152,27 @@ async def _clients(
         forget = supervisor.start("forget", _forget_keys(opener, keks))
         audit = supervisor.start("audit", sequencer.run())
         try:
-            yield _Parts(dsn, driver, consumer, tools, state)
+            yield _Parts(dsn, driver, consumer, tools, rebuilder, state)
         finally:
-            state.consumer = None
+            state.consumer = state.gate = None
             watch.cancel()
             forget.cancel()
             audit.cancel()
             await asyncio.gather(audit, return_exceptions=True)
+
+
+async def _restore_gate(
+    stack: AsyncExitStack, settings: ErasureSettings, control: ControlReader, metrics: ProcessMetrics
+) -> tuple[Rebuilder, FenceGate]:
+    """What each new connection goes through: the database may be one that was just put back from a backup."""
+    fences = TopicLog(settings.kafka, "mk-erasure-fences", ERASURE_FENCES, settings.kafka_tls)
+    outcomes = TopicLog(settings.kafka, "mk-erasure-outcomes", ERASURE_OUTCOMES, settings.kafka_tls)
+    stack.push_async_callback(fences.stop)
+    stack.push_async_callback(outcomes.stop)
+    counts = GateMetrics.of(metrics, ERASURE_FENCES_APPLIED, ERASURE_GATE_OPEN, ERASURE_GATE_REFUSALS)
+    signers = control.view.signer
+    gate = FenceGate(fences, signers, control.catch_up, "mk_erasure", counts)
+    return Rebuilder(gate, outcomes, signers, settings.signer().name), gate
 
 
 async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
@@ -158,6 +189,8 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             await _first_of(stopping.wait(), timeout_s=_TRY_EVERY_S)
             if stopping.is_set():
                 return
+
+        await parts.rebuilder.admit(connection)
 
         def notified(*_ignored: Any) -> None:
             parts.driver.wake()

@@ -117,7 +117,7 @@ async def admitted(
 
 
 async def insert(connection: Connection, row: Admitted) -> bool:
-    """Insert it; False if the request is a row already. Raises ContractViolation if that row is another's request."""
+    """Insert it; False if the request is a row already, or was told to be further before a restore. Raises ContractViolation if that row is another's request."""
     if row.code_sha256 is not None:
         await connection.execute(SQL["add_code"], row.code_sha256, row.request_id)
     made = await connection.fetchval(
@@ -135,7 +135,7 @@ async def insert(connection: Connection, row: Admitted) -> bool:
         row.received_at,
     )
     if made is not None:
-        return True
+        return bool(made == State.RECEIVED.value)
     same = await connection.fetchval(
         SQL["is_same"], row.request_id, row.tenant_id, row.kind, row.account_id, row.message_ref
     )

@@ -16,10 +16,11 @@ SELECT next_offset FROM mk.erasure_position WHERE partition = $1;
 INSERT INTO mk.erasure_position AS p (partition, next_offset) VALUES ($1, $2)
 ON CONFLICT (partition) DO UPDATE SET next_offset = excluded.next_offset WHERE p.next_offset = $3 RETURNING 1;
 
+-- After a restore the row begins where the outcomes topic was told that it is (mk.begin_where_told).
 -- name: admit
 INSERT INTO mk.erasure_request (request_id, tenant_id, kind, origin, asked_by, account_id, message_ref, pseudonyms, details,
                                 requested_at, received_at, told_state)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'received') ON CONFLICT (request_id) DO NOTHING RETURNING 1;
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'received') ON CONFLICT (request_id) DO NOTHING RETURNING state;
 
 -- A row of that id is the same request's, not another's that took its id.
 -- name: is_same

@@ -22,8 +22,7 @@ from prometheus_client import Counter, Gauge
 
 from contracts.errors import DatabaseUnavailable, TamperedRecord, TransientError
 from contracts.fences import Fence, decode, keep
-from contracts.metric_spec import MetricSpec
-from contracts.metrics import GATE_REFUSALS
+from contracts.metric_spec import GATE_REFUSALS, MetricSpec
 from contracts.signing import SignerLookup
 from runtime import logging
 from runtime.kafka.topic_log import Bounds, TopicLog

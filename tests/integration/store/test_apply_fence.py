@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from store.lanes.event import account_alias
 from tests.integration.store.cell import ACCOUNT, Cell, alias, event, seconds
 from tests.integration.store.fencing import apply, fence
 from tests.support.world import Tenant
@@ -183,18 +182,54 @@ async def test_an_erased_persons_undated_events_stay_out(cell: Cell, tenant: Ten
     assert (await cell.write(tenant, undated)).fenced == 1
 
 
-async def test_an_erased_accounts_rows_go_and_its_people_keep_the_rest(cell: Cell, tenant: Tenant) -> None:
+async def test_an_erased_accounts_rows_go_and_who_has_others_keeps_those(cell: Cell, tenant: Tenant) -> None:
     gone = uuid4()
-    await cell.write(tenant, event("ana", account=gone), event("ana"), event("bia"), event(account=gone))
+    await cell.write(
+        tenant, event("ana", account=gone), event("ana"), event("bia"), event("caio", account=gone)
+    )
     await cell.write(tenant, event("ana", account=gone, received=later()))
     await apply(cell, fence(tenant, account=gone))
     assert sorted(row["account_id"] for row in cell.world.rows(tenant)) == sorted([ACCOUNT, ACCOUNT, gone])
     subjects = cell.subjects(tenant)
-    assert [subjects[name]["rekey"] for name in (alias("ana"), alias("bia"), account_alias(gone))] == [
-        True,
+    assert [subjects[alias(name)]["rekey"] for name in ("ana", "bia", "caio")] == [True, False, False]
+    assert [subjects[alias(name)]["wrapped_dek"] is None for name in ("ana", "bia", "caio")] == [
+        False,
         False,
         True,
     ]
+
+
+async def test_a_joins_fence_takes_what_is_not_later_and_no_key(cell: Cell, tenant: Tenant) -> None:
+    mark = datetime.now(UTC) - seconds(100)
+    old = event("ana", at=mark - seconds(10))
+    late = event("ana", at=mark - seconds(5), received=mark - seconds(5))
+    await cell.write(tenant, old, late, event("ana"), event("bia"))
+    made = fence(
+        tenant, "ana", subject=cell.subjects(tenant)[alias("ana")]["subject_id"], generation=0, at=mark
+    )
+    assert await apply(cell, made) == ("applied", 1)
+    row = cell.subjects(tenant)[alias("ana")]
+    assert (row["generation"], row["erased_through_gen"], row["rekey"]) == (1, 0, True)
+    assert row["wrapped_dek"] is not None
+    assert cell.world.row_count(tenant) == 2
+    assert (await cell.write(tenant, old)).fenced == 1
+
+
+async def test_each_part_of_a_long_fence_adds_its_tombstones_and_nothing_else(
+    cell: Cell, tenant: Tenant
+) -> None:
+    await cell.write(tenant, event("ana"))
+    subject = cell.subjects(tenant)[alias("ana")]["subject_id"]
+    undated = [event("ana", undated=True, received=later()) for _ in range(2)]
+    made = fence(tenant, "ana", subject=subject)
+    parts = [made.model_copy(update={"undated": (one.event_id.hex,)}) for one in undated]
+    assert await apply(cell, parts[0]) == ("applied", 1)
+    await cell.write(tenant, event("ana", at=later(), received=later()))
+    assert await apply(cell, parts[1], without_lock=True) == ("lock", 0)
+    assert await apply(cell, parts[1]) == ("applied", 1)
+    assert await apply(cell, parts[1], without_lock=True) == ("known", 1)
+    assert cell.subjects(tenant)[alias("ana")]["wrapped_dek"] is not None
+    assert (await cell.write(tenant, *undated)).fenced == 2
 
 
 async def test_without_the_tenants_own_lock_nothing_is_done(
