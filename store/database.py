@@ -46,6 +46,8 @@ def translated() -> Iterator[None]:
     except (
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
+        # What asyncpg raises from a connection whose server was killed, until it notices that it is closed.
+        asyncpg.InternalClientError,
         asyncpg.OperatorInterventionError,
         asyncpg.InsufficientResourcesError,
         OSError,
@@ -74,7 +76,13 @@ async def connected(dsn: str, name: str) -> AsyncIterator[Connection]:
                 "idle_in_transaction_session_timeout": "60000",
             },
         )
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    ) as exc:
         # Also a database that is not there: it may be just being put back from a backup.
         raise DatabaseUnavailable("Postgres lets nobody in") from exc
     try:

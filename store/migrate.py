@@ -96,7 +96,13 @@ async def migrate(dsn: str, migrations: tuple[Migration, ...] | None = None) -> 
     expected = known() if migrations is None else migrations
     try:
         connection = await asyncpg.connect(dsn, timeout=10)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        OSError,
+        TimeoutError,
+    ) as exc:
         raise DatabaseUnavailable("Postgres does not let the custodian in") from exc
     try:
         await connection.execute(f"SET statement_timeout = {STATEMENT_TIMEOUT_MS}")
@@ -122,6 +128,7 @@ async def migrate(dsn: str, migrations: tuple[Migration, ...] | None = None) -> 
     except (
         asyncpg.PostgresConnectionError,
         asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
         asyncpg.OperatorInterventionError,
         OSError,
         TimeoutError,
@@ -130,7 +137,7 @@ async def migrate(dsn: str, migrations: tuple[Migration, ...] | None = None) -> 
     except asyncpg.PostgresError as exc:
         raise SchemaIncompatible("a migration could not be applied") from exc
     finally:
-        await connection.close()
+        connection.terminate()
     return [migration.number for migration in missing]
 
 

@@ -10,6 +10,7 @@ REPOSITORY = Path(__file__).parents[2]
 BENCHES = {
     "bench_split": 60.0,
     "bench_receiver": 150.0,
+    "bench_slow_clients": 120.0,
     "bench_router": 120.0,
     "bench_store": 150.0,
     "bench_whole": 120.0,
