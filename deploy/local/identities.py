@@ -43,8 +43,9 @@ def make_identities(keys: Path) -> None:
     for process in SECRET_FOLDERS:
         (keys / process).mkdir(mode=0o700, exist_ok=True)
         SecretFolder(keys / process / "secrets")
-    # Hashes administrators' app-scoped ids (contracts.control); the router and `mkc account` use the same.
-    SecretFolder(keys / "router" / "secrets").put_if_absent("routing", os.urandom(32))
+    # Hashes administrators' app-scoped ids (contracts.control); the router, `mkc account` and erasure use the same.
+    routing = SecretFolder(keys / "router" / "secrets").put_if_absent("routing", os.urandom(32))
+    SecretFolder(keys / "erasure" / "secrets").put_if_absent("routing", routing)
 
 
 def _publish(path: Path, text: str) -> None:

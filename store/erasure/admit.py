@@ -97,6 +97,9 @@ async def admitted(
                 pseudonyms = pseudonyms_of(await pseudonym_key(connection, tenant, keks), request.identifiers)
         case _:
             origin = request.callback
+            # Of whom ingest may not ask for not even a hash is kept.
+            if opened.administrator is not None and request.kind in MAY_ASK.get(opened.asked_by, frozenset()):
+                pseudonyms = (opened.administrator,)
             code = None if request.code_sha256 is None else bytes.fromhex(request.code_sha256)
     if _ORIGINS.get(origin) != request.kind:
         raise ContractViolation("a request has a reason of another kind")

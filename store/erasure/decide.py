@@ -12,6 +12,7 @@ from typing import Final
 from contracts.erasure_requests import MAY_ASK
 from contracts.outcomes import RefusalReason
 from store.erasure.jobs import Job
+from store.erasure.settings import SIGNER_NAME
 from store.erasure.tenants import TenantSchema
 
 RESTRICTED_FOR: Final = timedelta(hours=72)
@@ -20,7 +21,9 @@ RESTRICTED_FOR: Final = timedelta(hours=72)
 
 def refusal_of(job: Job, tenant: TenantSchema | None) -> RefusalReason | None:
     """Why it may not be executed; None: it may."""
-    if job.kind not in MAY_ASK.get(job.asked_by, frozenset()) and job.origin != "join":
+    # Erasure itself asks for the accounts that a callback is about; no record can be signed by it.
+    is_own = job.origin == "join" or (job.kind == "account" and job.asked_by == SIGNER_NAME)
+    if job.kind not in MAY_ASK.get(job.asked_by, frozenset()) and not is_own:
         return RefusalReason.NOT_ALLOWED
     if job.kind == "callback":
         return None

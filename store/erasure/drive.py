@@ -20,8 +20,9 @@ from runtime import logging
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
 from store.erasure.decide import execute_after, refusal_of
+from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
-from store.erasure.executors import Refused, executor_of, free_executor_of
+from store.erasure.executors import executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
     due_jobs,
@@ -138,6 +139,9 @@ async def drive(tools: Tools, request: UUID, answer: Answer | None) -> None:
             while (after := await _advance(tools, job, answer)) is not None:
                 job = after
         return
+    except NotYet as exc:
+        await _postpone(tools, request, exc.wait_s, None)
+        return
     except LanesBehind as exc:
         code, wait_s = exc.code, _lane_pause_s(job)
     except TransientError as exc:
@@ -151,6 +155,10 @@ async def drive(tools: Tools, request: UUID, answer: Answer | None) -> None:
     if tools.connection.is_closed():
         return
     tools.metrics.counter(ERASURE_FAILED, code if code in ERASURE_FAILED.labels["code"] else "other").inc()
+    await _postpone(tools, request, wait_s, code)
+
+
+async def _postpone(tools: Tools, request: UUID, wait_s: float, code: str | None) -> None:
     try:
         with translated():
             await postpone(tools.connection, request, wait_s, code)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from contracts.errors import PermanentError, TransientError
-from contracts.outcomes import RefusalReason
-from store.erasure import subject
+from contracts.errors import TransientError
+from store.erasure import callback, subject
+from store.erasure.endings import Refused as Refused
 from store.erasure.equipment import Tools
 from store.erasure.jobs import Job
 from store.erasure.tenants import TenantSchema
@@ -29,19 +29,9 @@ class NobodyExecutes(TransientError):
     code = "no_executor"
 
 
-class Refused(PermanentError):
-    """The request may not be executed; nothing of it was."""
-
-    code = "refused"
-
-    def __init__(self, reason: RefusalReason) -> None:
-        super().__init__("the request may not be executed")
-        self.reason = reason
-
-
 EXECUTORS: Final[dict[str, Executor]] = {"subject": subject.execute}
 """By kind of request."""
-FREE_EXECUTORS: Final[dict[str, FreeExecutor]] = {}
+FREE_EXECUTORS: Final[dict[str, FreeExecutor]] = {"callback": callback.execute}
 
 
 def executor_of(kind: str) -> Executor:

@@ -5,12 +5,18 @@ Must never believe a header that the sealed value does not repeat, nor keep or l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
 from contracts import topics
-from contracts.control import RECIPIENT_ERASURE, ControlRecord, ControlView, SignerRecord
+from contracts.control import (
+    RECIPIENT_ERASURE,
+    ControlRecord,
+    ControlView,
+    SignerRecord,
+    app_scoped_user_hash,
+)
 from contracts.erasure_requests import (
     MK_REQUEST,
     MK_REQUEST_KIND,
@@ -26,6 +32,8 @@ from contracts.sealing import NO_TENANT, RecordOpener
 from runtime.files import SecretFolder
 
 SECRET_PREFIX: Final = "transport-"
+ROUTING_KEY: Final = "routing"
+"""The company's key that hashes administrators' app-scoped ids; the router and `mkc account` have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class OpenedRequest:
 
     request: AnyRequest
     asked_by: str
+    administrator: bytes | None = field(default=None, repr=False)
+    """Of a callback: the keyed hash of the app-scoped id, as control says it; the id itself goes no further."""
 
     @property
     def tenant(self) -> UUID | None:
@@ -46,6 +56,7 @@ class RequestOpener:
 
     def __init__(self, secrets: SecretFolder, view: ControlView) -> None:
         self._secrets, self._view = secrets, view
+        self._routing_key: bytes | None = None
         self._private: dict[bytes, HybridPrivateKey] = {}
         self._opener = RecordOpener(self._private_half, view.signer)
 
@@ -60,7 +71,9 @@ class RequestOpener:
         self._opener.forget()
 
     def open(self, value: bytes, headers: Headers, broker_time_ms: int) -> OpenedRequest:
-        """Raises TamperedRecord, ContractViolation, KeyGone, or KeyNotYetKnown: the private half is not here yet."""
+        """Raises TamperedRecord, ContractViolation, KeyGone, or KeyNotYetKnown: a private half, or for a callback the routing
+        key, is not here yet.
+        """
         by_name = index(headers)
         opened = self._opener.open(
             topics.ERASURE_REQUESTS, value, headers, broker_time_s=broker_time_ms / 1000, by_name=by_name
@@ -68,7 +81,7 @@ class RequestOpener:
         if opened.statement.tenant != NO_TENANT:
             raise TamperedRecord("a request was sealed for a tenant")
         request = parse_request(opened.plaintext)
-        read = OpenedRequest(request, opened.statement.signer)
+        read = OpenedRequest(request, opened.statement.signer, self._administrator(request))
         said = {
             MK_REQUEST: str(request.request).encode(),
             MK_REQUEST_KIND: request.kind.encode(),
@@ -80,6 +93,13 @@ class RequestOpener:
         }:
             raise TamperedRecord("a request's headers are not its value's")
         return read
+
+    def _administrator(self, request: AnyRequest) -> bytes | None:
+        if not isinstance(request, CallbackRequest):
+            return None
+        if self._routing_key is None:
+            self._routing_key = self._secrets.get(ROUTING_KEY)
+        return bytes.fromhex(app_scoped_user_hash(self._routing_key, request.app, request.user_id))
 
     def is_published(self, value: bytes) -> bool:
         """Whether control says that the key which `value` is sealed to is erasure's: its private half will come."""

@@ -29,7 +29,7 @@ class ErasureSettings(KeySettings):
     control_signers_file: Path
     """JSON of the keys that may sign control records: name to base64."""
     secrets_dir: Path
-    """Folder of erasure's own transport private halves, which requests are sealed to."""
+    """Folder of erasure's own transport private halves, which requests are sealed to, and of the routing key."""
     keyring_secrets_dir: Path
     """Folder of root KEKs, for the `keyring` provider: pseudonyms of requested people take the tenant's pseudonym key."""
     database: SecretStr

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from deploy.local.process import NodeRecord, ProcessIdentity
+from deploy.local.processes import MODULES
 from deploy.local.stack import REPOSITORY, LocalStack
 from tests.support.servers import free_port_base
 from tests.support.world import World, delete_topics
 
 pytestmark = [pytest.mark.stack, pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
 
-PROCESSES = ("ingest", "router", "store", "erasure", "custodian")
 UP_S = 60.0
 
 
@@ -100,7 +100,7 @@ def test_a_run_that_is_killed_leaves_nothing_and_the_next_one_goes_on_and_drains
     killed = run(root, port_base)
     await_following(killed)
     running = identities(root)
-    assert len(running) == 6
+    assert len(running) == len(MODULES) + 2, "every process, Kafka and Postgres"
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert [one for one in running if not one.wait_gone(25)] == []
