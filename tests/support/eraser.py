@@ -101,10 +101,14 @@ class Eraser:
 
     async def drive(self, request: UUID, *, killed_at: Step | None = None) -> Job:
         """As far as it goes now; `killed_at`: the process ends when that step stands. The row as it is then."""
+        await self.turn(request, killed_at=killed_at)
+        return await load_job(self.tools.connection, request)
+
+    async def turn(self, request: UUID, *, killed_at: Step | None = None) -> None:
+        """A worker's turn on a connection of its own: several may take theirs at once."""
         async with self._worker(_killing(killed_at)) as tools:
             with suppress(Killed):
                 await drive(tools, request, None)
-        return await load_job(self.tools.connection, request)
 
     async def erase(self, tenant: Tenant, *names: str) -> UUID:
         """Ask and drive; the request."""
