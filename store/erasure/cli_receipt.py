@@ -1,12 +1,14 @@
 """`mkc receipt verify FILE`: checks an erasure's receipt with the public receipt keys alone, or also against everything.
 
-Shows what the receipt says; it holds nothing of a person.
+Shows what the receipt says; it holds nothing of a person. `mkc receipt sample` takes ciphertext for a later trial.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,13 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts.errors import InvalidSettings, PermanentError
 from contracts.receipts import MOST_BYTES, ErasureReceipt, read_keys, verify
+from runtime.files import write_atomic
 from runtime.settings import ProcessSettings, load
+from store.erasure.live import Looked, look
+from store.erasure.samples import read_samples, take_samples
+from store.lanes.database import execute
+from store.lanes.reading import connected, find_tenant
+from store.settings import ReaderSettings
 
 
 class ReceiptSettings(ProcessSettings):
@@ -35,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="mkc receipt",
         description="Check the receipt of an erasure: that the company's receipt key signed exactly these bytes. Needs no\n"
         "server. Exit 1 with a reason if not: receipt_unreadable, receipt_signer_unknown or receipt_changed.",
-        epilog="examples:\n  mkc receipt verify receipt.json\n  mkc receipt verify receipt.json --keys receipts.pub --json",
+        epilog="examples:\n  mkc receipt verify receipt.json\n  mkc receipt verify receipt.json --keys receipts.pub --json\n"
+        "  mkc receipt sample acme before.jsonl\n  mkc receipt verify receipt.json --live --sample before.jsonl",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -44,27 +53,77 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--keys", type=Path, metavar="FILE", help="public receipt keys (MKC_RECEIPT_KEYS_FILE)"
     )
+    check.add_argument(
+        "--live", action="store_true", help="also look for what should be gone, with every key there is"
+    )
+    check.add_argument(
+        "--sample",
+        type=Path,
+        metavar="FILE",
+        help="ciphertext taken before (mkc receipt sample): tried with every key",
+    )
+    take = commands.add_parser(
+        "sample", help="take rows' ciphertext now, to try after an erasure whether any key opens it"
+    )
+    take.add_argument("tenant", metavar="TENANT", help="name or id")
+    take.add_argument("file", type=Path, metavar="FILE", help="where it is written")
+    take.add_argument("--limit", type=int, default=50, help="how many rows, at random (default 50)")
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """`mkc receipt verify …`; 0 genuine, 1 not."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "sample":
+        return asyncio.run(_sample(options, load(ReaderSettings)))
+    if options.sample is not None and not options.live:
+        parser.error("--sample needs --live")
     keys = _keys(options.keys)
+    raw = _content(options.file)
     try:
-        receipt = verify(_content(options.file), keys)
+        receipt = verify(raw, keys)
     except PermanentError as exc:
         if options.json:
             sys.stdout.write(orjson.dumps({"genuine": False, "reason": exc.code}).decode() + "\n")
         else:
             sys.stdout.write(f"NOT genuine: {exc.code}: {exc}\n")
         return 1
+    looked = None
+    if options.live:
+        samples = [] if options.sample is None else read_samples(options.sample)
+        looked = asyncio.run(look(raw, receipt, load(ReaderSettings), samples))
     if options.json:
-        told = {"genuine": True, "receipt": receipt.model_dump(mode="json")}
+        told: dict[str, Any] = {"genuine": True, "receipt": receipt.model_dump(mode="json")}
+        if looked is not None:
+            told["live"] = {"gone": not looked.found, **asdict(looked)}
         sys.stdout.write(orjson.dumps(told).decode() + "\n")
-        return 0
-    sys.stdout.write("\n".join(lines(receipt)) + "\ngenuine: signed with the company's receipt key\n")
+    else:
+        said = [*lines(receipt), "genuine: signed with the company's receipt key"]
+        if looked is not None:
+            said += _live_lines(looked)
+        sys.stdout.write("\n".join(said) + "\n")
+    return int(looked is not None and bool(looked.found))
+
+
+def _live_lines(looked: Looked) -> list[str]:
+    return [
+        *(f"looked     {text}" for text in looked.seen),
+        *(f"waits      {text}" for text in looked.waits),
+        *(f"FOUND      {text}" for text in looked.found),
+        "NOT gone" if looked.found else "gone: nothing was found that can be read",
+    ]
+
+
+async def _sample(options: argparse.Namespace, settings: ReaderSettings) -> int:
+    async with connected(settings) as connection:
+        tenant = await find_tenant(connection, options.tenant)
+        async with connection.transaction(readonly=True):
+            await execute(connection, tenant.statements.enter_reader())
+            samples = await take_samples(connection, tenant.statements.schema, options.limit)
+    write_atomic(options.file, b"".join(sample.line() + b"\n" for sample in samples))
+    sys.stdout.write(f"{len(samples)} rows' ciphertext of {tenant.name} in {options.file}\n")
     return 0
 
 

@@ -26,11 +26,12 @@ def tenant(erasing: World) -> Tenant:
     return found
 
 
-async def _erased(erasing: World, requests: Requests, tenant: Tenant) -> Any:
-    for number in range(3):
-        body = messenger(f"m_receipt_{number}", TEXT, page=PAGE, person=PERSON)
+async def _erased(erasing: World, requests: Requests, tenant: Tenant, sample: Path) -> Any:
+    for number, person in enumerate((PERSON, PERSON, PERSON, "4711")):
+        body = messenger(f"m_receipt_{number}", TEXT, page=PAGE, person=person)
         assert await asyncio.to_thread(erasing.post, encode(body)) == 200
-    await asyncio.to_thread(erasing.wait_rows, tenant, 3)
+    await asyncio.to_thread(erasing.wait_rows, tenant, 4)
+    assert erasing.mkc_raw("receipt", "sample", tenant.name, str(sample))[0] == 0
     asked = await requests.ask(person_request(tenant, psid(PERSON)))
     return await asyncio.to_thread(wait_state, erasing, asked, State.ANSWERED)
 
@@ -38,7 +39,8 @@ async def _erased(erasing: World, requests: Requests, tenant: Tenant) -> Any:
 async def test_the_receipt_says_what_was_done_and_holds_nothing_of_the_person(
     erasing: World, requests: Requests, tenant: Tenant, tmp_path: Path
 ) -> None:
-    row = await _erased(erasing, requests, tenant)
+    sample = tmp_path / "before.jsonl"
+    row = await _erased(erasing, requests, tenant, sample)
     raw = row["receipt"].encode()
     keys = read_keys((erasing.service.root / "keys" / "public" / "receipts.pub").read_text())
     receipt = verify(raw, keys)
@@ -80,6 +82,27 @@ async def test_the_receipt_says_what_was_done_and_holds_nothing_of_the_person(
     code, said, _ = erasing.mkc_raw("receipt", "verify", str(file))
     assert code == 0
     assert "3 messages" in said
+    live = erasing.mkc("receipt", "verify", str(file), "--live", "--sample", str(sample))["live"]
+    assert live["gone"]
+    assert live["found"] == []
+    assert {
+        "keys of erased generations in the database: 0",
+        "rows of erased generations: 0",
+        "identifiers that are not fenced: 0",
+        "samples of erased people: 3",
+        "samples of erased people that open: 0",
+        "samples of others that open: 1 of 1",
+        "records of the person on the tenant's topic that read as erased: 3",
+        "records of the person on the tenant's topic that still read: 0",
+    } <= set(live["seen"])
+    assert any("root epoch 1" in one for one in live["waits"])
+    # A row of the erased generation comes back: it must be found.
+    other = erasing.rows(tenant)[0]["subject_id"]
+    move = f"UPDATE {tenant.schema}.message SET subject_id = $1 WHERE subject_id = $2"
+    erasing.sql(move, step["subject_id"], other)
+    planted = erasing.mkc("receipt", "verify", str(file), "--live", check=False)["live"]
+    assert planted["found"] == ["rows of erased generations: 1"]
+    erasing.sql(move, other, step["subject_id"])
     file.write_bytes(raw.replace(b'"count":3', b'"count":2'))
     assert erasing.mkc_raw("receipt", "verify", str(file))[:2] == (
         1,
