@@ -19,6 +19,7 @@ from contracts.outcomes import RefusalReason, State
 from runtime import logging
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
+from store.erasure.deadlines import answer_due
 from store.erasure.decide import execute_after, refusal_of
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
@@ -205,7 +206,9 @@ async def _decide(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
         await _refuse(tools, job, reason)
         return
     async with tools.connection.transaction():
-        if await set_decided(tools.connection, job.request_id, execute_after(job), None):
+        if await set_decided(
+            tools.connection, job.request_id, execute_after(job), answer_due(job.received_at)
+        ):
             await append(tools.connection, _entry(What.ERASURE_DECIDED, tools, job))
     tools.reached(job.request_id, Step.DECIDED)
 
