@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Command]] = {
         "store.lanes.cli_messages", "read a tenant's messages, decrypted; the read is logged"
     ),
     "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
+    "erasure": Command(
+        "store.erasure.cli", "have people erased, import Meta's list, see what is waited for, count before"
+    ),
     "keys": Command(
         "store.custody.cli_keys", "epochs and exports of storage keys: show, rotate, export, recover"
     ),

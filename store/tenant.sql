@@ -46,6 +46,7 @@ CREATE TABLE {schema}.subject (
 );
 CREATE INDEX subject_by_epoch ON {schema}.subject (dek_epoch) WHERE wrapped_dek IS NOT NULL;
 CREATE INDEX subject_rekey ON {schema}.subject (subject_id) WHERE rekey OR rekey_from IS NOT NULL;
+CREATE INDEX subject_fenced ON {schema}.subject (executed_at) WHERE executed_at IS NOT NULL;
 
 -- Every identifier of a person, as a pseudonym, points at one subject.
 CREATE TABLE {schema}.alias (
@@ -163,6 +164,7 @@ GRANT INSERT ON {schema}.tombstone TO {schema}_erase;
 GRANT UPDATE (generation, wrapped_dek, dek_epoch) ON {schema}.subject TO {schema};
 GRANT UPDATE ON {schema}.subject TO {schema}_erase;
 GRANT UPDATE (position, updated_at) ON {schema}.lane TO {schema};
-GRANT DELETE ON {schema}.message, {schema}.alias, {schema}.join_request TO {schema}_erase;
+GRANT DELETE ON {schema}.message, {schema}.subject, {schema}.alias, {schema}.same_person, {schema}.join_request
+    TO {schema}_erase;
 GRANT INSERT, UPDATE, DELETE ON {schema}.erasure_step, {schema}.erasure_wait TO {schema}_erase;
 GRANT UPDATE, DELETE ON {schema}.tombstone TO {schema}_erase;

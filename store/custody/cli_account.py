@@ -116,12 +116,14 @@ async def disconnect(desk: Desk, account: UUID) -> AccountRecord:
     """
     with translated():
         row = await desk.connection.fetchrow(SQL["account_and_consent"], account)
-    if row is None:
-        raise UnknownName("no account of that id; mkc account list shows them")
+        if row is None:
+            raise UnknownName("no account of that id; mkc account list shows them")
+        # Before the request: whoever asked is known when somebody approves it.
+        await desk.connection.execute(SQL["disconnected_by"], account, desk.settings.name)
     unasked: TransientError | None = None
     try:
         async with request_sender(desk.settings) as sender:
-            await sender.send(_request_of(row, int(time.time() * 1000)))
+            await sender.send(_request_of(row))
     except TransientError as exc:
         unasked = exc
     async with desk.publisher() as publisher:
@@ -132,11 +134,11 @@ async def disconnect(desk: Desk, account: UUID) -> AccountRecord:
     return record
 
 
-def _request_of(row: asyncpg.Record, now_ms: int) -> AccountRequest:
+def _request_of(row: asyncpg.Record) -> AccountRequest:
     """One withdrawal, one request: its id comes from the consent."""
     return AccountRequest(
         request=request_id("account", row["proof_ref"]),
-        received_at_ms=now_ms,
+        received_at_ms=int(time.time() * 1000),
         tenant=row["tenant_id"],
         account=row["account_id"],
         cause=row["proof_ref"],

@@ -51,3 +51,15 @@ class TenantNotReady(OperatorError):
     """The tenant was not ready in time: is the custodian running?"""
 
     code = "tenant_not_ready"
+
+
+class NothingToApprove(OperatorError):
+    """No request of that id waits for a second person."""
+
+    code = "nothing_to_approve"
+
+
+class NotForWhoAsked(OperatorError):
+    """An approval is another person's than who asked."""
+
+    code = "not_for_who_asked"

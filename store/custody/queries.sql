@@ -213,6 +213,9 @@ UPDATE mk.account_id SET active = false WHERE account_id = $1
 -- name: withdraw_consent
 UPDATE mk.consent SET state = 'withdrawn', since = clock_timestamp() WHERE account_id = $1 AND state = 'active'
 
+-- name: disconnected_by
+UPDATE mk.account SET disconnected_by = $2 WHERE account_id = $1 AND disconnected_by IS NULL
+
 -- name: account_and_consent
 SELECT a.account_id, a.tenant_id, c.proof_ref FROM mk.account a JOIN mk.consent c USING (account_id)
 WHERE a.account_id = $1 ORDER BY c.since DESC, c.proof_ref LIMIT 1

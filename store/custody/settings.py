@@ -131,6 +131,10 @@ class OperatorSettings(ProcessSettings):
     """Free slots with one partition that `mkc doctor` expects."""
     free_slots_8: int = Field(default=1, ge=0)
     """Free slots with eight partitions that `mkc doctor` expects."""
+    root_epoch_days: float = Field(default=7.0, gt=0)
+    """How long the custodian's root epochs last: `mkc erasure status` says when copies become unreadable."""
+    backups_kept_days: float = Field(default=14.0, gt=0)
+    """The checked maximum age of base backups and WAL."""
 
     @property
     def topics(self) -> TopicSettings:

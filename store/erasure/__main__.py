@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from contracts.control import ControlView
@@ -43,9 +44,11 @@ from store.erasure.equipment import Tools
 from store.erasure.jobs import SQL
 from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
+from store.erasure.observe import Ages, Cluster
 from store.erasure.opening import RequestOpener
 from store.erasure.rebuild import Rebuilder
 from store.erasure.settings import ErasureSettings
+from store.erasure.upkeep import Upkeep
 from store.keys.settings import provider_from
 from store.keys.watch import watch_provider
 from store.lanes.gate import FenceGate, GateMetrics
@@ -132,7 +135,18 @@ async def _clients(
         # Each worker replaces the connection by its own.
         connection = await stack.enter_async_context(connected(dsn, "mk-erasure"))
         tools = Tools(
-            connection, producer, signer, EpochSource(signer, clock), view, keks, log_ends, clock, metrics
+            connection,
+            producer,
+            signer,
+            EpochSource(signer, clock),
+            view,
+            keks,
+            log_ends,
+            clock,
+            metrics,
+            restricted_for=timedelta(hours=settings.restricted_hours),
+            cluster=Cluster(settings.kafka, tls),
+            ages=Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days)),
         )
 
         rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics)
@@ -200,12 +214,15 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
         async with (
             connected(parts.dsn, "mk-erasure-requests") as reading,
             connected(parts.dsn, "mk-erasure-measure") as measuring,
+            connected(parts.dsn, "mk-erasure-upkeep") as tending,
         ):
+            upkeep = Upkeep(parts.driver.offer, parts.tools.signer.name)
             await _first_of(
                 stopping.wait(),
                 parts.driver.run(connection),
                 parts.consumer.run(reading),
                 measure(measuring, parts.tools),
+                upkeep.run(tending),
             )
 
 

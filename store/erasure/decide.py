@@ -7,16 +7,12 @@ whole account wait in a restricted state or for a second person (PRIVACY.md sect
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
 
 from contracts.erasure_requests import MAY_ASK
 from contracts.outcomes import RefusalReason
 from store.erasure.jobs import Job
 from store.erasure.settings import SIGNER_NAME
 from store.erasure.tenants import TenantSchema
-
-RESTRICTED_FOR: Final = timedelta(hours=72)
-"""An account's erasure waits so long, unless a second person approves it."""
 
 
 def refusal_of(job: Job, tenant: TenantSchema | None) -> RefusalReason | None:
@@ -33,6 +29,6 @@ def refusal_of(job: Job, tenant: TenantSchema | None) -> RefusalReason | None:
     return None if named else RefusalReason.NOTHING_NAMED
 
 
-def execute_after(job: Job) -> datetime | None:
+def execute_after(job: Job, restricted_for: timedelta) -> datetime | None:
     """The moment before which it may not be executed without an approval; None: at once."""
-    return job.received_at + RESTRICTED_FOR if job.kind == "account" else None
+    return job.received_at + restricted_for if job.kind == "account" else None

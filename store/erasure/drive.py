@@ -23,7 +23,7 @@ from store.erasure.deadlines import answer_due
 from store.erasure.decide import execute_after, refusal_of
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
-from store.erasure.executors import executor_of, free_executor_of
+from store.erasure.executors import SETTLERS, executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
     due_jobs,
@@ -207,7 +207,10 @@ async def _decide(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
         return
     async with tools.connection.transaction():
         if await set_decided(
-            tools.connection, job.request_id, execute_after(job), answer_due(job.received_at)
+            tools.connection,
+            job.request_id,
+            execute_after(job, tools.restricted_for),
+            answer_due(job.received_at),
         ):
             await append(tools.connection, _entry(What.ERASURE_DECIDED, tools, job))
     tools.reached(job.request_id, Step.DECIDED)
@@ -228,14 +231,14 @@ async def _execute(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
             return
         # What waits for lanes is executed: the lock is not taken again to see whether they have passed.
         if job.state is State.DECIDED or not await is_waiting(tools, job, tenant):
-            await executor_of(job.kind)(tools, job, tenant)
+            await executor_of(job)(tools, job, tenant)
     except Refused as exc:
         await _refuse(tools, job, exc.reason)
         return
     job = await load_job(tools.connection, job.request_id)
     if job.told_state is not job.state:
         job = await _tell(tools, job)
-    await finish(tools, job, tenant)
+    await finish(tools, job, tenant, SETTLERS.get(job.kind))
 
 
 def _entry(what: What, tools: Tools, job: Job) -> AuditEntry:

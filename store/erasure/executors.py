@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from contracts.errors import TransientError
-from store.erasure import callback, subject
+from store.erasure import account, callback, joins, message, subject
 from store.erasure.endings import Refused as Refused
 from store.erasure.equipment import Tools
 from store.erasure.jobs import Job
@@ -29,14 +29,21 @@ class NobodyExecutes(TransientError):
     code = "no_executor"
 
 
-EXECUTORS: Final[dict[str, Executor]] = {"subject": subject.execute}
-"""By kind of request."""
+EXECUTORS: Final[dict[str, Executor]] = {
+    "account": account.execute,
+    "join": joins.execute,
+    "message": message.execute,
+    "subject": subject.execute,
+}
+"""By kind of request; joins by their origin."""
+SETTLERS: Final[dict[str, Executor]] = {"account": account.sweep}
+"""What is done once more when every lane has passed, by kind."""
 FREE_EXECUTORS: Final[dict[str, FreeExecutor]] = {"callback": callback.execute}
 
 
-def executor_of(kind: str) -> Executor:
+def executor_of(job: Job) -> Executor:
     """Raises NobodyExecutes."""
-    executor = EXECUTORS.get(kind)
+    executor = EXECUTORS.get("join" if job.origin == "join" else job.kind)
     if executor is None:
         raise NobodyExecutes("nobody executes this kind of request")
     return executor

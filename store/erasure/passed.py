@@ -6,6 +6,8 @@ withdrawn tenant's request waits and shows; a slot that was removed for good cou
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from contracts.erasure_metrics import ERASURE_FENCES
 from contracts.errors import TransientError
 from contracts.topics import tenant_events_topic
@@ -23,6 +25,8 @@ from store.erasure.steps import (
 )
 from store.erasure.tenants import TenantSchema, inside, leave
 
+Settle = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
+
 
 class LanesBehind(TransientError):
     """A lane of the tenant has not passed the end that was seen after the fence."""
@@ -30,9 +34,11 @@ class LanesBehind(TransientError):
     code = "lanes_behind"
 
 
-async def finish(tools: Tools, job: Job, tenant: TenantSchema) -> None:
-    """Bring an executed job to `live_erased`. Raises LanesBehind, TenantUnavailable, BrokerUnavailable or
-    DatabaseUnavailable: then it is looked at again."""
+async def finish(tools: Tools, job: Job, tenant: TenantSchema, settle: Settle | None = None) -> None:
+    """Bring an executed job to `live_erased`. `settle`: what is done once more when every lane has passed.
+
+    Raises LanesBehind, TenantUnavailable, BrokerUnavailable or DatabaseUnavailable: then it is looked at again.
+    """
     async with inside(tools.connection, tenant):
         steps = await steps_of(tools.connection, tenant, job.request_id)
         waits = await waits_of(tools.connection, tenant, job.request_id)
@@ -46,8 +52,12 @@ async def finish(tools: Tools, job: Job, tenant: TenantSchema) -> None:
         tools.reached(job.request_id, Step.WAITING)
     async with inside(tools.connection, tenant):
         waits = await waits_of(tools.connection, tenant, job.request_id)
-        if not tenant.is_retired and not all(wait.is_over for wait in waits):
-            raise LanesBehind("a lane has not passed the fence")
+    if not tenant.is_retired and not all(wait.is_over for wait in waits):
+        raise LanesBehind("a lane has not passed the fence")
+    if settle is not None:
+        await settle(tools, job, tenant)
+    async with inside(tools.connection, tenant):
+        steps = await steps_of(tools.connection, tenant, job.request_id)
         await leave(tools.connection)
         if await set_live_erased(tools.connection, job.request_id):
             await append(

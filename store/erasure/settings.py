@@ -37,6 +37,13 @@ class ErasureSettings(KeySettings):
     workers: int = Field(default=4, ge=1, le=32)
     """Requests that are worked on at the same time, one database connection each."""
 
+    restricted_hours: float = Field(default=72.0, ge=0)
+    """How long the erasure of a whole account waits, in hours, unless a second person approves it."""
+    root_epoch_days: float = Field(default=7.0, gt=0)
+    """How long the custodian's root epochs last: answers say when copies become unreadable."""
+    backups_kept_days: float = Field(default=14.0, gt=0)
+    """The checked maximum age of base backups and WAL."""
+
     def signer(self) -> Signer:
         """Erasure's signer. Raises InvalidSettings."""
         return _signer(SIGNER_NAME, self.signing_key_file, "MKC_ERASURE_SIGNING_KEY_FILE")

@@ -98,9 +98,9 @@ WITH new_alias AS (
     INSERT INTO "{schema}".join_request (event_id, kept, joined)
     SELECT given.event_id, low, high
     FROM new_link JOIN unnest($6::uuid[], $7::uuid[], $8::uuid[]) AS given (low, high, event_id) USING (low, high)
-    WHERE given.event_id IS NOT NULL ORDER BY low, high
+    WHERE given.event_id IS NOT NULL ORDER BY low, high RETURNING 1
 )
-SELECT count(*)::int FROM new_alias;
+SELECT (SELECT count(*)::int FROM new_alias), (SELECT count(pg_notify('mk_erasure_joins', '{schema}')) FROM new_join);
 
 -- A fenced subject returns: a new generation with a new key, only where there is no living one. Locked in id order.
 -- name: open_generations

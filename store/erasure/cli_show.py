@@ -1,0 +1,210 @@
+"""`mkc erasure status`, `preview` and `approve`: how far requests are, what they would take, a second person's word.
+
+Must never print an identifier or a pseudonym.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from contracts import topics
+from contracts.erasure_requests import Identifier
+from runtime.settings import load
+from store.audit.log import AuditEntry, What, append
+from store.custody.database import SQL as CUSTODY
+from store.custody.errors import NotForWhoAsked, NothingToApprove, UnknownName
+from store.custody.operating import Desk, say, say_json, say_table
+from store.database import statements, translated, with_names
+from store.erasure.inventory import Copy, copies, irrecoverable_on
+from store.erasure.observe import Ages, Cluster, observe
+from store.erasure.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
+from store.keys.settings import provider_from
+from store.lanes.reading import connected, find_tenant, recorded
+from store.settings import ReaderSettings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+SQL: Final = statements(Path(__file__).with_name("operator.sql"))
+_COLUMNS: Final = (
+    "request_id",
+    "tenant",
+    "kind",
+    "origin",
+    "state",
+    "received_at",
+    "execute_after",
+    "failed",
+)
+
+
+async def show_requests(desk: Desk, tenant: str | None, limit: int, as_json: bool) -> int:
+    """Open requests first. Raises UnknownName or DatabaseUnavailable."""
+    wanted = None if tenant is None else await desk.tenant(tenant)
+    with translated():
+        rows = [dict(row) for row in await desk.connection.fetch(SQL["requests"], wanted, max(0, limit))]
+    if as_json:
+        say_json(rows)
+    else:
+        say_table(_COLUMNS, rows)
+    return 0
+
+
+async def show_request(desk: Desk, request: UUID, as_json: bool) -> int:
+    """One request: what it waits for now, and what will be readable until when. Raises UnknownName."""
+    connection = desk.connection
+    with translated():
+        row = await connection.fetchrow(SQL["request"], request)
+    if row is None:
+        raise UnknownName("no request of that id; mkc erasure status shows them")
+    told: dict[str, Any] = {
+        name: value
+        for name, value in dict(row).items()
+        if name not in ("schema_name", "names_somebody", "tenant_id")
+    }
+    if row["schema_name"] is not None:
+        told |= await _progress(desk, row)
+    if as_json:
+        say_json(told)
+        return 0
+    for name, value in told.items():
+        if name not in ("copies", "lanes_behind") and value is not None:
+            say(f"{name.replace('_', ' '):<20} {value}")
+    for lane in told.get("lanes_behind", ()):
+        say(f"waits for lane        {lane['partition']}: at {lane['position']} of {lane['end_offset']}")
+    if told.get("copies"):
+        say("")
+        say_table(("place", "until", "key", "waits_for", "unlinked_by"), told["copies"])
+    return 0
+
+
+async def _progress(desk: Desk, row: asyncpg.Record) -> dict[str, Any]:
+    connection, schema = desk.connection, row["schema_name"]
+    with translated():
+        async with connection.transaction(readonly=True):
+            await connection.execute(CUSTODY["become_owner"])
+            steps = await connection.fetchrow(with_names(SQL["steps"], schema=schema), row["request_id"])
+            waits = await connection.fetch(with_names(SQL["waits"], schema=schema), row["request_id"])
+    assert steps is not None
+    told: dict[str, Any] = {
+        "steps": steps["steps"],
+        "rows_deleted": steps["rows_deleted"],
+        "fences_unpublished": steps["fences_unpublished"],
+        "lanes_behind": [dict(wait) for wait in waits],
+    }
+    executed_at = row["executed_at"] or steps["executed_at"]
+    if executed_at is None:
+        return told
+    settings = desk.settings
+    seen = await observe(
+        connection,
+        Cluster(settings.kafka, settings.kafka_tls),
+        row["tenant_id"],
+        executed_at,
+        Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days)),
+        named_in_request=row["names_somebody"],
+    )
+    left = copies(seen)
+    return told | {
+        "irrecoverable_on": row["irrecoverable_on"] or irrecoverable_on(left, seen.now),
+        "readable_until": irrecoverable_on(left, seen.now) if left else None,
+        "copies": [_shown(copy) for copy in left],
+    }
+
+
+def _shown(copy: Copy) -> dict[str, Any]:
+    return {
+        "place": copy.place.value,
+        "until": copy.until.isoformat(timespec="minutes"),
+        "key": copy.key,
+        "waits_for": copy.waits_for,
+        "unlinked_by": None if copy.unlinked_by is None else copy.unlinked_by.isoformat(timespec="minutes"),
+    }
+
+
+async def show_preview(
+    desk: Desk, tenant: str, identifiers: Sequence[Identifier], purpose: str, as_json: bool
+) -> int:
+    """Counts, on record as a read. Raises NoSuchTenant, KeyNotYetKnown, DatabaseUnavailable or BrokerUnavailable."""
+    settings = load(ReaderSettings)
+    async with connected(settings) as connection:
+        known = await find_tenant(connection, tenant)
+        provider = provider_from(settings, settings.secrets_dir)
+        try:
+            async with recorded(
+                connection, known, desk.settings.name, purpose, "preview of an erasure"
+            ) as counter:
+                keyed = await pseudonym_key(connection, known, provider)
+                found = await count_rows(connection, known, keyed, identifiers)
+                counter.rows = found.rows_in_all
+        finally:
+            await provider.close()
+    records = {}
+    topic = tenant_topic(found)
+    if topic is not None:
+        records[topic] = await count_records(
+            settings.kafka, settings.kafka_tls, topic, known.tenant, found.names
+        )
+    operator = desk.settings
+    records[topics.QUARANTINE_TENANT] = await count_records(
+        operator.kafka, operator.kafka_tls, topics.QUARANTINE_TENANT, known.tenant, found.names
+    )
+    if as_json:
+        say_json(_counted(found) | {"records": records})
+        return 0
+    for name, value in _counted(found).items():
+        if name != "rows":
+            say(f"{name.replace('_', ' '):<20} {value}")
+    say_table(("table", "rows"), [{"table": name, "rows": rows} for name, rows in found.rows.items()])
+    say_table(
+        ("topic", "partition", "records"),
+        [
+            {"topic": name, "partition": partition, "records": count}
+            for name, counts in records.items()
+            for partition, count in counts.items()
+            if count
+        ],
+    )
+    say(
+        "records are sealed: nothing removes them but their time; raw records name nobody and cannot be counted"
+    )
+    return 0
+
+
+def _counted(found: Preview) -> dict[str, Any]:
+    told = asdict(found)
+    for name in ("names", "slot", "records"):
+        del told[name]
+    return told | {"rows_in_all": found.rows_in_all}
+
+
+async def approve(desk: Desk, request: UUID, as_json: bool) -> int:
+    """A second person lets an account's erasure begin. Raises NothingToApprove or NotForWhoAsked."""
+    connection, who = desk.connection, desk.settings.name
+    with translated():
+        async with connection.transaction():
+            await connection.execute(CUSTODY["become_owner"])
+            row = await connection.fetchrow(SQL["waiting_for_approval"], request)
+            if row is None:
+                raise NothingToApprove(
+                    "no request of that id waits for an approval; mkc erasure status shows them"
+                )
+            if row["operator"] == who:
+                raise NotForWhoAsked("whoever asked for it cannot approve it")
+            await connection.execute(SQL["approve"], request, who)
+            await connection.execute(CUSTODY["become_oneself"])
+            await append(
+                connection,
+                AuditEntry(What.ERASURE_APPROVED, "operator", request=request, tenant=row["tenant_id"]),
+            )
+            await connection.execute(SQL["wake_erasure"])
+    if as_json:
+        say_json({"request": request, "approved_by": who})
+    else:
+        say(f"{request} approved; it is executed now")
+    return 0

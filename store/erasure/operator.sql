@@ -1,0 +1,39 @@
+-- What the operator's commands read and write of requests, as mk_custodian; {schema} as mk_owner.
+
+-- Open ones, then the youngest of those that are over.
+-- name: requests
+SELECT request_id, t.name AS tenant, kind, origin, r.asked_by, r.state, told_state, reason, r.requested_at, received_at, due_on,
+       execute_after, approved_by, executed_at, live_erased_at, irrecoverable_on, answered_at, attempts, failed
+FROM mk.erasure_request r LEFT JOIN mk.tenant t USING (tenant_id)
+WHERE $1::uuid IS NULL OR r.tenant_id = $1
+ORDER BY r.state IN ('answered', 'refused'), received_at DESC LIMIT $2;
+
+-- name: request
+SELECT request_id, t.name AS tenant, tenant_id, t.schema_name, kind, origin, r.asked_by, r.state, told_state, reason,
+       r.requested_at, received_at, due_on, execute_after, approved_by, executed_at, live_erased_at, irrecoverable_on,
+       answered_at, attempts, failed, pseudonyms <> '{}' AS names_somebody
+FROM mk.erasure_request r LEFT JOIN mk.tenant t USING (tenant_id) WHERE request_id = $1;
+
+-- name: steps
+SELECT count(*)::int AS steps, coalesce(sum(rows_deleted), 0)::bigint AS rows_deleted,
+       count(*) FILTER (WHERE fence IS NOT NULL AND fence_published_at IS NULL)::int AS fences_unpublished,
+       min(executed_at) AS executed_at
+FROM {schema}.erasure_step WHERE request_id = $1;
+
+-- Lanes that have not passed what was on the topic at the fence.
+-- name: waits
+SELECT w.partition, w.end_offset, coalesce(l.position, 0) AS position
+FROM {schema}.erasure_wait w LEFT JOIN {schema}.lane l USING (partition)
+WHERE w.request_id = $1 AND coalesce(l.position, 0) < w.end_offset ORDER BY w.partition;
+
+-- `operator`: who gave the command that this request came from, if an operator did.
+-- name: waiting_for_approval
+SELECT r.tenant_id, a.disconnected_by AS operator FROM mk.erasure_request r LEFT JOIN mk.account a USING (account_id)
+WHERE r.request_id = $1 AND r.kind = 'account' AND r.state IN ('received', 'identity_pending', 'decided')
+  AND r.approved_by IS NULL FOR UPDATE OF r;
+
+-- name: approve
+UPDATE mk.erasure_request SET approved_by = $2, next_attempt_at = clock_timestamp() WHERE request_id = $1;
+
+-- name: wake_erasure
+SELECT pg_notify('mk_erasure', '');

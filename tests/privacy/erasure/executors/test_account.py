@@ -1,0 +1,135 @@
+"""An account goes: after control says so, its rows, and whoever had no other; the others are marked."""
+
+import contextlib
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from store.erasure import account as account_module
+from store.erasure.account import NotWithdrawn
+from store.erasure.endings import Refused
+from store.erasure.equipment import Step
+from tests.integration.store.cell import alias, event, seconds
+from tests.privacy.erasure.executors.acting import Acting
+from tests.security.keys.cell import Killed
+
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
+
+GONE, STAYS = UUID(int=7), UUID(int=8)
+
+
+def asked(acting: Acting) -> UUID:
+    return acting.job("account", "account_removed", asked_by="router", account_id=GONE)
+
+
+async def two_accounts(acting: Acting) -> None:
+    """Ana wrote to one, Bob to both, nobody to each; the first account is withdrawn."""
+    await acting.keys.cell.write(
+        acting.tenant,
+        event("ana", account=GONE),
+        event("ana", account=GONE, undated=True),
+        event("bob", account=GONE),
+        event("bob", account=STAYS),
+        event(account=GONE),
+        event(account=STAYS),
+    )
+    acting.said(GONE, "withdrawn")
+
+
+async def test_its_rows_go_and_whoever_has_no_other_loses_the_key(acting: Acting) -> None:
+    await two_accounts(acting)
+    request = asked(acting)
+    steps = await acting.execute(request)
+    left = acting.sql("SELECT account_id FROM {s}.message")
+    assert {row[0] for row in left} == {STAYS}
+    assert len(left) == 2
+    ana, bob = (acting.keys.cell.subjects(acting.tenant)[alias(name)] for name in ("ana", "bob"))
+    assert (ana["wrapped_dek"], ana["generation"], ana["erased_through_gen"], ana["rekey"]) == (
+        None,
+        2,
+        1,
+        False,
+    )
+    assert (bob["wrapped_dek"] is not None, bob["generation"], bob["rekey"]) == (True, 1, True)
+    (own,) = [step for step in steps if step.subject_id == request]
+    assert own.rows_deleted == 4
+    assert own.fence is not None
+    assert own.fence.account == GONE
+    # Ana, and the subject that stood for the account.
+    assert sum(step.erased_through_gen == 1 for step in steps) == 2
+
+
+async def test_nothing_happens_before_control_says_that_the_consent_is_withdrawn(acting: Acting) -> None:
+    await two_accounts(acting)
+    acting.said(GONE, "active")
+    request = asked(acting)
+    with pytest.raises(NotWithdrawn):
+        await acting.execute(request)
+    assert len(acting.texts()) == 6
+    state = "SELECT state FROM mk.erasure_request WHERE request_id = $1"
+    assert acting.sql(state, request)[0][0] == "decided"
+    del acting.view.accounts[GONE]
+    with pytest.raises(NotWithdrawn):
+        await acting.execute(request)
+
+
+async def test_an_account_of_nobody_or_of_another_tenant_is_refused(acting: Acting) -> None:
+    with pytest.raises(Refused):
+        await acting.execute(acting.job("account", "account_removed", account_id=uuid4()))
+    acting.said(GONE, "withdrawn")
+    acting.sql("UPDATE mk.account SET tenant_id = $1", acting.keys.tenants[1].tenant)
+    with pytest.raises(Refused):
+        await acting.execute(asked(acting))
+
+
+async def test_a_person_comes_back_through_another_account_and_loses_nothing_of_it(acting: Acting) -> None:
+    await two_accounts(acting)
+    backlog = event("ana", account=STAYS, at=datetime.now(UTC) - seconds(60))
+    await acting.execute(asked(acting))
+    # Received before the erasure, from an account that stays: no watermark keeps it out.
+    assert (await acting.keys.cell.write(acting.tenant, backlog)).stored == 1
+    assert acting.keys.cell.subjects(acting.tenant)[alias("ana")]["generation"] == 2
+
+
+async def test_what_a_lane_wrote_before_it_heard_of_the_withdrawal_goes_when_the_lanes_have_passed(
+    acting: Acting,
+) -> None:
+    await two_accounts(acting)
+    request = asked(acting)
+    await acting.execute(request)
+    await acting.keys.cell.write(acting.tenant, event("ana", account=GONE), event("eva", account=GONE))
+    steps = await acting.execute(request, settle=True)
+    assert acting.sql("SELECT count(*) FROM {s}.message WHERE account_id = $1", GONE)[0][0] == 0
+    assert acting.keys.cell.subjects(acting.tenant)[alias("eva")]["wrapped_dek"] is None
+    assert sum(step.rows_deleted for step in steps) == 6
+
+
+async def test_killed_between_any_two_pages_it_ends_the_same(
+    acting: Acting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_module, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(account_module, "SUBJECTS_AT_ONCE", 1)
+    await two_accounts(acting)
+    request = asked(acting)
+
+    # The first attempt is killed at the first step that stands, the second at the second, and so on.
+    steps = None
+    for attempt in itertools.count():
+        reached = itertools.count()
+
+        def kill(_request: UUID, _step: Step, reached: Any = reached, attempt: int = attempt) -> None:
+            if next(reached) == attempt:
+                raise Killed
+
+        with contextlib.suppress(Killed):
+            steps = await acting.execute(request, kill)
+            break
+    assert attempt >= 3
+    assert steps is not None
+    (own,) = [step for step in steps if step.subject_id == request]
+    assert own.rows_deleted == 4
+    assert len(acting.texts()) == 2
+    assert acting.audited(request).count("erasure.executing") == 1
