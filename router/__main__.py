@@ -10,7 +10,7 @@ from typing import Final
 
 from contracts import topics
 from contracts.control import ControlView, SignerRecord
-from contracts.errors import InvalidSettings, KeyNotYetKnown, TransientError
+from contracts.errors import KeyServiceUnavailable, TransientError
 from contracts.events.registry import EVENT_TYPES
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner
@@ -27,13 +27,13 @@ from router.put_back import PutBack
 from router.raw_keys import Keyring, RawKeyMaker
 from router.requests import ErasureRequests
 from router.route import RecordRouter
+from router.routing_key import RoutingKey
 from router.settings import RouterSettings
 from router.split.delivery import split
 from router.split.requests import scope_of
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
-from runtime.files import SecretFolder
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer, consumer
 from runtime.kafka.control import ControlReader
@@ -47,14 +47,13 @@ FETCH_BYTES: Final = topics.MIB // 2
 COLLECT: Final = (100_000, 20, 50)
 """Garbage collector thresholds: items are many and short-lived, and hold no cycles. What is in flight must fit below the first,
 or the collector walks it again and again: at 20,000 that was a seventh of all the time."""
-ROUTING_KEY: Final = "routing"
 
 
 async def main(supervisor: Supervisor) -> None:
     """Run the router."""
     settings = load(RouterSettings)
     signer, pinned = settings.signer(), settings.pinned()
-    secrets = SecretFolder(settings.secrets_dir)
+    secrets = settings.secrets()
     clock = SystemClock()
     metrics = ProcessMetrics("router")
     tls = settings.kafka_tls
@@ -64,7 +63,7 @@ async def main(supervisor: Supervisor) -> None:
     def known(name: str) -> KnownSigner | None:
         return me if name == me.name else control.view.signer(name)
 
-    keyring = Keyring(secrets)
+    keyring, routing_key = Keyring(secrets), RoutingKey(secrets)
     opener = RecordOpener(keyring.get, known_signers := Signers(known))
     control.listeners.append(lambda record: opener.forget() if isinstance(record, SignerRecord) else None)
     events = Producer(settings.kafka, "mk-router-events", tls=tls)
@@ -103,7 +102,7 @@ async def main(supervisor: Supervisor) -> None:
         reload_keys=keyring.reload,
         split=split,
         scope_of=scope_of,
-        routing_key=_routing_key(secrets),
+        routing_key=routing_key,
         outboxes=outboxes,
         clock=clock,
         start=supervisor.start,
@@ -117,9 +116,13 @@ async def main(supervisor: Supervisor) -> None:
     async def tend_keys() -> None:
         while True:
             await holds_first.wait()
-            if maker.tend(clock.now()):
-                keyring.reload()
-                opener.forget()
+            try:
+                if await maker.tend(clock.now()):
+                    await keyring.reload()
+                    opener.forget()
+            except KeyServiceUnavailable as exc:
+                # Keys are made three days ahead: the next turn is early enough, and its absence shows.
+                logging.get_logger().error("keys.waiting", exc=exc)
             await asyncio.sleep(KEYS_EVERY_S)
 
     def assigned(numbers: frozenset[int]) -> None:
@@ -163,8 +166,14 @@ async def main(supervisor: Supervisor) -> None:
     async with HealthServer(settings.health_host, settings.health_port, metrics, readiness) as health:
         health.before_scrape.append(lambda: observer.look_at(reader.partitions.values()))
         try:
-            keyring.reload()
-            for connect in (follow_control, events.start, records.start, reader.start):
+            for connect in (
+                routing_key.read,
+                keyring.reload,
+                follow_control,
+                events.start,
+                records.start,
+                reader.start,
+            ):
                 await _connect(connect, supervisor)
             if supervisor.stopping.is_set():
                 return
@@ -180,12 +189,17 @@ async def main(supervisor: Supervisor) -> None:
             await reader.run()
         finally:
             await asyncio.gather(
-                reader.stop(), events.stop(), records.stop(), control.stop(), return_exceptions=True
+                reader.stop(),
+                events.stop(),
+                records.stop(),
+                control.stop(),
+                secrets.close(),
+                return_exceptions=True,
             )
 
 
 async def _connect(start: Callable[[], Awaitable[None]], supervisor: Supervisor) -> None:
-    """Until Kafka answers: a process that starts before it, or while it is away, waits and is not ready."""
+    """Until Kafka, or what keeps the keys, answers: a process that starts while it is away waits and is not ready."""
     attempt = 0
     while not supervisor.stopping.is_set():
         try:
@@ -193,16 +207,9 @@ async def _connect(start: Callable[[], Awaitable[None]], supervisor: Supervisor)
             return
         except TransientError as exc:
             if attempt in (0, 10):
-                logging.get_logger().warning("kafka.away", exc=exc)
+                logging.get_logger().warning("start.waiting", exc=exc)
             await asyncio.sleep(backoff_s(attempt, longest_s=2.0))
             attempt += 1
-
-
-def _routing_key(secrets: SecretFolder) -> bytes:
-    try:
-        return secrets.get(ROUTING_KEY)
-    except KeyNotYetKnown as exc:
-        raise InvalidSettings("MKC_ROUTER_SECRETS_DIR: holds no secret named routing") from exc
 
 
 if __name__ == "__main__":

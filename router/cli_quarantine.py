@@ -30,10 +30,10 @@ from router.settings import RouterSettings
 from router.split.delivery import split
 from router.split.item import BadItem
 from runtime import logging
-from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.quarantine import SetAside, put_back, read_all
+from runtime.secrets import closing_all
 from runtime.settings import load
 
 
@@ -162,8 +162,10 @@ async def _show(options: argparse.Namespace, settings: RouterSettings) -> int:
 async def _open(one: SetAside, settings: RouterSettings) -> list[dict[str, Any]]:
     """The items that were set aside, in the clear. Raises TamperedRecord, KeyGone, KeyNotYetKnown."""
     me = _me(settings)
-    keyring = Keyring(SecretFolder(settings.secrets_dir))
-    keyring.reload()
+    secrets = settings.secrets()
+    async with closing_all(secrets):
+        keyring = Keyring(secrets)
+        await keyring.reload()
     view = ControlView(settings.pinned())
     async with ControlReader(settings.kafka, "mkc-quarantine", view, tls=settings.kafka_tls) as control:
         signers = Signers(lambda name: me if name == me.name else control.view.signer(name))

@@ -133,6 +133,7 @@ class EventMaker:
     def __init__(self, tenant: TenantRecord, key: bytes, kept: Kept) -> None:
         """`key`: the tenant's pseudonym key, 32 bytes."""
         self.tenant = tenant
+        self._key, self._kept = key, kept
         self._keyed = KeyedHash(key)
         self._types, self._people = kept.types, kept.people
         self._topic = canonical_topic(tenant_events_topic(tenant.slot))
@@ -141,6 +142,10 @@ class EventMaker:
         self._accounts: dict[int, _Account] = {}
         self._received_at_ms = -1
         self._received = self._referring = _headers()
+
+    def renewed(self, tenant: TenantRecord) -> EventMaker:
+        """One for a newer record of the same tenant, whose key never changes."""
+        return EventMaker(tenant, self._key, self._kept)
 
     def make(self, item: Item, account: AccountRecord, received_at_ms: int) -> Event:
         """The event; the same item gives the same id and key, whenever and in whatever batch it comes."""

@@ -28,9 +28,9 @@ from router.split.item import Item
 from runtime import logging
 from runtime.clock import Clock
 from runtime.epochs import EpochSource
-from runtime.files import SecretFolder
 from runtime.kafka.batch import headers as written
 from runtime.kafka.clients import BatchRecord, Producer, RecordTooLarge, acknowledged
+from runtime.secrets import Secrets
 
 ROUND_ITEMS: Final = 256
 ROUND_BYTES: Final = 900 * 1024
@@ -70,7 +70,7 @@ class OutboxParts:
 
     producer: Producer
     view: ControlView
-    secrets: SecretFolder
+    secrets: Secrets
     epochs: EpochSource
     clock: Clock
     requests: ErasureRequests
@@ -205,17 +205,18 @@ class Outbox:
     async def _send(self, taken: list[Posted]) -> None:
         """Send one round. What was not acknowledged is back at the head of the queue when this raises."""
         try:
-            topic, by_partition = self._seal(taken)
+            tenant = self._shared.view.tenants[self._tenant]
+            topic, by_partition = self._seal(taken, tenant, await self._maker_for(tenant))
             for partition, sealed in by_partition.items():
                 await self._send_partition(topic, partition, sealed)
         finally:
             self._queue.extendleft([posted for posted in reversed(taken) if not posted.left])
 
-    def _seal(self, taken: Sequence[Posted]) -> tuple[str, dict[int, _Sealed]]:
+    def _seal(
+        self, taken: Sequence[Posted], tenant: TenantRecord, maker: EventMaker
+    ) -> tuple[str, dict[int, _Sealed]]:
         shared = self._shared
-        tenant = shared.view.tenants[self._tenant]
         topic = tenant_events_topic(tenant.slot)
-        maker = self._maker_for(tenant)
         now = shared.clock.now()
         recipient = shared.view.sealing_key(tenant_recipient(self._tenant), now)
         now_s = now.timestamp()
@@ -295,9 +296,13 @@ class Outbox:
             endings.published(numbers, self._tenant)
         self._shared.on_published(len(acked))
 
-    def _maker_for(self, tenant: TenantRecord) -> EventMaker:
-        if self._maker is None or self._maker.tenant is not tenant:
-            key = self._shared.secrets.get(f"pseudonym-{self._tenant}")
+    async def _maker_for(self, tenant: TenantRecord) -> EventMaker:
+        """Raises KeyNotYetKnown or KeyServiceUnavailable for a key that was not read yet; one that was is kept."""
+        if self._maker is not None and self._maker.tenant is not tenant:
+            # Another state or slot of the tenant; its key never changes.
+            self._maker = self._maker.renewed(tenant)
+        if self._maker is None:
+            key = await self._shared.secrets.get_secret(f"pseudonym-{self._tenant}")
             if len(key) != 32:
                 raise KeyNotYetKnown("the pseudonym key is not complete yet")
             self._maker = EventMaker(tenant, key, self._shared.kept)

@@ -9,17 +9,17 @@ published only after its private half reads back. Must never hand a private half
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from contracts.errors import TamperedRecord
+from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.hybrid import HybridPrivateKey
 from contracts.key_file import RAW_KEYS, PublishedKey, current_key
 from contracts.sealing import KEY_KEPT_AFTER_S
 from contracts.signing import KnownSigner, Right, Signer
-from runtime.files import SecretFolder, write_atomic
+from runtime.files import write_atomic
+from runtime.secrets import Secrets
 
 PREFIX: Final = "raw-"
 PUBLISHED_AHEAD_DAYS: Final = 3
@@ -51,23 +51,24 @@ def days_wanted(now: datetime) -> tuple[datetime, ...]:
 class RawKeyMaker:
     """Makes, publishes and destroys. Only the holder of raw partition 0 calls `tend`."""
 
-    def __init__(self, secrets: SecretFolder, file: Path, signer: Signer) -> None:
+    def __init__(self, secrets: Secrets, file: Path, signer: Signer) -> None:
         self._secrets = secrets
         self._file = file
         self._signer = signer
 
-    def tend(self, now: datetime) -> int:
+    async def tend(self, now: datetime) -> int:
         """Make missing keys, publish the list if it changed, destroy what is due; how many halves were destroyed."""
         published: list[PublishedKey] = []
-        present = {day for name in self._secrets.names(PREFIX) if (day := _day_of(name)) is not None}
+        names = await self._secrets.secret_names(PREFIX)
+        present = {day for name in names if (day := _day_of(name)) is not None}
         for day in sorted(present | set(days_wanted(now))):
             if day + SEALED_FOR <= now:
                 continue
             name = _name_of(day)
             if day not in present:
-                self._secrets.put_if_absent(name, HybridPrivateKey.generate().raw)
+                await self._secrets.put_secret_if_absent(name, HybridPrivateKey.generate().raw)
             # Read back before publishing: nothing may be sealed to a key that cannot be opened with.
-            public = HybridPrivateKey.from_bytes(self._secrets.get(name)).public
+            public = HybridPrivateKey.from_bytes(await self._secrets.get_secret(name)).public
             published.append(
                 PublishedKey.model_construct(
                     public_key=public.raw, active_from=day, seal_until=day + SEALED_FOR
@@ -76,7 +77,7 @@ class RawKeyMaker:
         self._publish(tuple(published))
         due = [day for day in present if day + SEALED_FOR + KEPT_AFTER <= now]
         for day in due:
-            self._secrets.destroy(_name_of(day))
+            await self._secrets.destroy_secret(_name_of(day))
         return len(due)
 
     def _publish(self, keys: tuple[PublishedKey, ...]) -> None:
@@ -102,7 +103,7 @@ class RawKeyMaker:
 class Keyring:
     """The raw private halves by key id, as far as they have been read."""
 
-    def __init__(self, secrets: SecretFolder) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._by_name: dict[str, HybridPrivateKey] = {}
         self._by_id: dict[bytes, HybridPrivateKey] = {}
@@ -111,11 +112,16 @@ class Keyring:
         """The private half of that id, or None: `reload`, then ask again."""
         return self._by_id.get(key_id)
 
-    def reload(self) -> None:
-        """Read what is new in the folder and forget what was destroyed."""
-        names: Sequence[str] = [name for name in self._secrets.names(PREFIX) if _day_of(name) is not None]
-        self._by_name = {
-            name: self._by_name.get(name) or HybridPrivateKey.from_bytes(self._secrets.get(name))
-            for name in names
-        }
+    async def reload(self) -> None:
+        """Read what is new and forget what was destroyed. Raises KeyServiceUnavailable: then all stays as it is."""
+        read: dict[str, HybridPrivateKey] = {}
+        for name in await self._secrets.secret_names(PREFIX):
+            if _day_of(name) is None:
+                continue
+            try:
+                held = self._by_name.get(name)
+                read[name] = held or HybridPrivateKey.from_bytes(await self._secrets.get_secret(name))
+            except KeyNotYetKnown:
+                continue  # destroyed since it was listed
+        self._by_name = read
         self._by_id = {key.public.key_id: key for key in self._by_name.values()}

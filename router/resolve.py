@@ -65,8 +65,10 @@ class _Standing:
 class Resolver:
     """Resolves items by one view, and keeps how each account stands until control says something new."""
 
-    def __init__(self, view: ControlView, scope_of: Callable[[Item], str], routing_key: bytes) -> None:
-        """`scope_of`: the consent scope that an item needs."""
+    def __init__(
+        self, view: ControlView, scope_of: Callable[[Item], str], routing_key: Callable[[], bytes]
+    ) -> None:
+        """`scope_of`: the consent scope that an item needs. `routing_key`: asked for when an id must be hashed."""
         self._view, self._scope_of, self._routing_key = view, scope_of, routing_key
         self._changes = view.changes
         self._kept: dict[AccountKey, _Standing] = {}
@@ -101,7 +103,7 @@ def _judge(
 
 
 def _standing(
-    key: AccountKey | None, app: str, view: ControlView, routing_key: bytes
+    key: AccountKey | None, app: str, view: ControlView, routing_key: Callable[[], bytes]
 ) -> _Standing | Resolution:
     if key is None:
         return SetAside("unroutable")
@@ -130,10 +132,12 @@ def in_window(occurred_at_ms: int | None, received_at_ms: int) -> bool:
     )
 
 
-def _account(key: AccountKey, app: str, view: ControlView, routing_key: bytes) -> AccountRecord | Resolution:
+def _account(
+    key: AccountKey, app: str, view: ControlView, routing_key: Callable[[], bytes]
+) -> AccountRecord | Resolution:
     value = key.value
     if key.kind is IdKind.APP_SCOPED_USER:
-        value = app_scoped_user_hash(routing_key, app, value)
+        value = app_scoped_user_hash(routing_key(), app, value)
     found = view.accounts_named(key.kind, value)
     if not found:
         return Refused(Refusal.UNKNOWN_ACCOUNT, settled=False)

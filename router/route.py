@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -104,10 +104,10 @@ class RecordRouter:
         control: Control,
         opener: RecordOpener,
         signers: Signers,
-        reload_keys: Callable[[], None],
+        reload_keys: Callable[[], Awaitable[None]],
         split: Splitter,
         scope_of: Callable[[Item], str],
-        routing_key: bytes,
+        routing_key: Callable[[], bytes],
         outboxes: Post,
         clock: Clock,
         start: Callable[[str, Coroutine[Any, Any, None]], asyncio.Task[None]],
@@ -186,7 +186,7 @@ class RecordRouter:
                 await self._catch_up()
                 caught_up = True
             except KeyNotYetKnown as exc:
-                self._reload_keys()
+                await self._reload()
                 if attempt > 0:
                     underway.held = True
                     if attempt == 1:
@@ -196,6 +196,12 @@ class RecordRouter:
             else:
                 underway.held = False
                 return result
+
+    async def _reload(self) -> None:
+        try:
+            await self._reload_keys()
+        except TransientError as exc:  # what is held goes on; what lacks is asked for again
+            logging.get_logger().warning("keys.waiting", exc=exc)
 
     async def _catch_up(self) -> None:
         attempt = 0

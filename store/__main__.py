@@ -24,7 +24,7 @@ from contracts.signing import Signer
 from contracts.topics import ERASURE_FENCES
 from runtime import logging
 from runtime.clock import SystemClock
-from runtime.files import SecretFolder, read_secret
+from runtime.files import read_secret
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
@@ -86,15 +86,14 @@ async def serve(supervisor: Supervisor) -> None:
     except ValueError as exc:
         raise InvalidSettings("MKC_STORE_SIGNING_KEY_FILE: not a key of 32 bytes") from exc
     view = ControlView(read_control_signers(settings.control_signers_file))
-    secrets = SecretFolder(settings.secrets_dir)
     dsn = settings.database.get_secret_value()
     available = Availability()
     tls = settings.kafka_tls
 
     control = ControlReader(settings.kafka, "mk-store-control", view, metrics, tls)
     producer = Producer(settings.kafka, "mk-store", tls=tls)
-    opener = TenantOpener(secrets, view, known_type)
     provider = provider_from(settings, settings.secrets_dir)
+    opener = TenantOpener(provider, view, known_type)
     keks = TenantKeks(provider)
     persister = Persister(keks)
     provider_up = True
@@ -220,7 +219,7 @@ async def _drain(lanes: LaneConsumer, drain_s: float) -> None:
 async def _forget_keys(opener: TenantOpener, keks: TenantKeks) -> None:
     while True:
         await asyncio.sleep(_FORGET_KEYS_EVERY_S)
-        opener.forget()
+        await opener.forget_destroyed()
         keks.forget_unused(_FORGET_KEYS_EVERY_S)
 
 

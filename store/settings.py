@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -18,14 +19,15 @@ class StoreSettings(KeySettings):
     """The store process: tenants' topics in, encrypted rows out."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_STORE_")
+    secret_folders: ClassVar = ("secrets_dir",)
 
     health_port: int = 18083
     signing_key_file: Path
     """File of the store's Ed25519 signing key: 32 bytes, 0600. Signs what is set aside."""
     control_signers_file: Path
     """JSON of the keys that may sign control records: name to base64."""
-    secrets_dir: Path
-    """Folder of root KEKs and tenants' transport private halves."""
+    secrets_dir: Path | None = None
+    """Folder of root KEKs and tenants' transport private halves. The keyring needs it."""
     database: SecretStr
     """DSN of the database cell as `mk_store`."""
     database_cell: str = Field(default="local", pattern=r"^[a-z0-9-]{1,32}$")
@@ -62,13 +64,14 @@ class ReaderSettings(KeySettings):
     """`mkc messages` and `mkc events`: reads of personal data, each one logged."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_READER_")
+    secret_folders: ClassVar = ("secrets_dir",)
 
     health_port: int = 0
     """Unused: a command has no health server."""
     database: SecretStr
     """DSN of the database cell as `mk_reader`."""
-    secrets_dir: Path
-    """Folder of root KEKs and tenants' transport private halves."""
+    secrets_dir: Path | None = None
+    """Folder of root KEKs and tenants' transport private halves. The keyring needs it."""
     control_signers_file: Path
     """JSON of the keys that may sign control records: name to base64."""
 

@@ -197,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ[ROOT_VARIABLE], os.environ[PORT_VARIABLE] = str(root), str(base)
     began = time.monotonic()
     try:
-        with interrupted_by_signals(), LocalStack(root, port_base=base, profile="test") as stack:
+        with interrupted_by_signals(), LocalStack(root, port_base=base, profile="test", secure=True) as stack:
             results = [run_group(group, factor, root, extra, stack) for group in GROUPS]
     except LocalStackError as error:
         print(error, file=sys.stderr)

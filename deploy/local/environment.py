@@ -37,7 +37,7 @@ def process_environments(needs: Needs) -> dict[str, dict[str, str]]:
             f"MKC_{process.upper()}_KAFKA": needs.kafka,
             f"MKC_{process.upper()}_HEALTH_PORT": str(port),
             f"MKC_{process.upper()}_SIGNING_KEY_FILE": str(keys / process / "signing.key"),
-            **_certificate(needs.authority, process),
+            **certificate_settings(needs.authority, process),
         }
         for process, port in needs.health_ports.items()
     }
@@ -105,8 +105,8 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         **processes["router"],
         **processes["store"],
         "MKC_READER_KAFKA": needs.kafka,
-        **_certificate(needs.authority, "reader"),
-        **_certificate(needs.authority, "operator"),
+        **certificate_settings(needs.authority, "reader"),
+        **certificate_settings(needs.authority, "operator"),
         "MKC_READER_DATABASE": needs.logins["mk_reader"],
         "MKC_READER_SECRETS_DIR": str(keys / "store" / "secrets"),
         "MKC_READER_CONTROL_SIGNERS_FILE": str(keys / "public" / "control_signers.json"),
@@ -122,7 +122,8 @@ def operator_environment(needs: Needs) -> dict[str, str]:
     }
 
 
-def _certificate(authority: Authority | None, name: str) -> dict[str, str]:
+def certificate_settings(authority: Authority | None, name: str) -> dict[str, str]:
+    """How a process's settings name its certificate, key and authority; none of a plain stack."""
     if authority is None:
         return {}
     files, prefix = authority.files(name), f"MKC_{name.upper()}_KAFKA"

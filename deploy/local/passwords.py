@@ -60,7 +60,11 @@ def verifier(password: bytes) -> str:
 
 
 def login_rules(logins: tuple[str, ...], *, tls: bool) -> str:
-    """pg_hba.conf: these logins with their passwords, from this machine, nobody else from anywhere."""
+    """pg_hba.conf: these logins with their passwords, from this machine, nobody else from anywhere.
+
+    Base backups are the superuser's; `all` does not stand for them.
+    """
     kind = "hostssl" if tls else "host"
     lines = [f"{kind} all {login} 127.0.0.1/32 scram-sha-256" for login in (SUPERUSER, *logins)]
+    lines.append(f"{kind} replication {SUPERUSER} 127.0.0.1/32 scram-sha-256")
     return "\n".join([*lines, "host all all all reject", ""])

@@ -134,6 +134,9 @@ class PostgresNode(Node):
         if result.returncode != 0 or "ERROR" in result.stderr:
             raise LocalStackError("The database's superuser could not be given a password.")
         write_atomic(known, digest.encode())
+        if self._user is not None:
+            # A base backup reads every file of the directory, as the server's user.
+            os.chown(known, *self._user)
 
     def _initialise(self, programs: Path) -> None:
         marker = self.data_dir / "PG_VERSION"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from deploy.local import kafka_libs, postgres_binaries
@@ -54,11 +54,20 @@ class Endpoints:
     authority: Authority | None = None
     passwords: Passwords | None = None
 
-    def kafka_tls(self) -> ssl.SSLContext | None:
-        """How Kafka's administrator connects; None where everybody may."""
+    def kafka_tls(self, name: str = ADMIN) -> ssl.SSLContext | None:
+        """How the holder of that name's certificate connects to Kafka; None where everybody may."""
         if self.authority is None:
             return None
-        return client_context(self.authority.files(ADMIN), "the stack's certificates")
+        return client_context(self.authority.files(name), "the stack's certificates")
+
+    def kafka_client(self, name: str = ADMIN) -> dict[str, Any]:
+        """The same as arguments of aiokafka's own clients, the servers' addresses included."""
+        tls = self.kafka_tls(name)
+        return {
+            "bootstrap_servers": self.kafka,
+            "security_protocol": "SSL" if tls else "PLAINTEXT",
+            "ssl_context": tls,
+        }
 
 
 class LocalStack:

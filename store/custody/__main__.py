@@ -19,12 +19,12 @@ from contracts.signing import KnownSigner, Signer
 from contracts.topics import STATIC_TOPICS
 from runtime import logging
 from runtime.clock import SystemClock
-from runtime.files import SecretFolder
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.topics import TopicAdmin
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
+from runtime.secrets import closing_all
 from runtime.settings import load
 from store.custody.access import permissions
 from store.custody.control import Announced, ControlPublisher, signer_records
@@ -150,8 +150,8 @@ async def _main(supervisor: Supervisor) -> None:
     pinned = load_control_signers(settings.control_signers_file, "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE")
     require_pinned(signer, pinned, "MKC_CUSTODIAN_CONTROL_SIGNERS_FILE")
     signer_records(settings.public_keys_dir)
-    store_secrets = SecretFolder(settings.store_secrets_dir)
     provider = settings.provider()
+    router_secrets, erasure_secrets = settings.router_secrets(), settings.erasure_secrets()
     metrics = ProcessMetrics("custodian")
     state = State()
 
@@ -160,7 +160,10 @@ async def _main(supervisor: Supervisor) -> None:
         metrics.gauge(CUSTODIAN_PROVIDER_UP).set(is_up)
 
     log = logging.get_logger()
-    async with HealthServer(settings.health_host, settings.health_port, metrics, state.conditions):
+    async with (
+        HealthServer(settings.health_host, settings.health_port, metrics, state.conditions),
+        closing_all(provider, router_secrets, erasure_secrets),
+    ):
         log.info("custodian.started", **settings.summary())
         supervisor.start("key provider", watch_provider(provider, provider_changed))
         pause_s = 0.2
@@ -184,9 +187,9 @@ async def _main(supervisor: Supervisor) -> None:
                         publisher=publisher,
                         announced=announced,
                         provider=provider,
-                        store_secrets=store_secrets,
-                        router_secrets=SecretFolder(settings.router_secrets_dir),
-                        erasure_secrets=SecretFolder(settings.erasure_secrets_dir),
+                        store_secrets=provider,
+                        router_secrets=router_secrets,
+                        erasure_secrets=erasure_secrets,
                         public_keys=settings.public_keys_dir,
                         request_keys=RequestKeyFile(settings.request_keys_file, signer),
                         headroom={1: settings.free_slots_1, 8: settings.free_slots_8},

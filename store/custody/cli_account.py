@@ -20,7 +20,7 @@ import orjson
 from contracts.control import AccountRecord, IdKind, app_scoped_user_hash
 from contracts.erasure_requests import AccountRequest, request_id
 from contracts.errors import TransientError
-from runtime.files import SecretFolder
+from runtime.secrets import closing_all, secrets_from
 from store.audit.log import AuditEntry, What, append
 from store.custody.asking import request_sender
 from store.custody.cli_tenant import wait_until_ready
@@ -57,7 +57,9 @@ async def connect(desk: Desk, wanted: Connect) -> AccountRecord:
     """
     tenant = await desk.tenant(wanted.tenant)
     await wait_until_ready(desk, tenant)
-    routing_key = SecretFolder(desk.settings.routing_secrets_dir).put_if_absent(ROUTING_KEY, os.urandom(32))
+    kept = secrets_from(desk.settings, "router", desk.settings.routing_secrets_dir)
+    async with closing_all(kept):
+        routing_key = await kept.put_secret_if_absent(ROUTING_KEY, os.urandom(32))
     ids = [(kind.value, value) for kind, value in wanted.ids]
     ids += [
         (IdKind.APP_SCOPED_USER.value, app_scoped_user_hash(routing_key, app, user))

@@ -30,9 +30,9 @@ from contracts.metrics import (
 )
 from runtime import logging
 from runtime.clock import Clock
-from runtime.files import SecretFolder
 from runtime.kafka.topics import TopicAdmin
 from runtime.metrics import ProcessMetrics
+from runtime.secrets import Secrets
 from store.custody.access import Access
 from store.custody.control import Announced, ControlPublisher, announce_all
 from store.custody.database import SQL
@@ -83,9 +83,9 @@ class Tools:
     publisher: ControlPublisher
     announced: Announced
     provider: KeyProvider
-    store_secrets: SecretFolder
-    router_secrets: SecretFolder
-    erasure_secrets: SecretFolder
+    store_secrets: Secrets
+    router_secrets: Secrets
+    erasure_secrets: Secrets
     public_keys: Path
     request_keys: RequestKeyFile
     headroom: dict[int, int]

@@ -12,7 +12,6 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -99,9 +98,9 @@ def examine_files(settings: OperatorSettings) -> Examined:
         require_pinned(signer, load_control_signers(settings.control_signers_file, signers), signers)
     except InvalidSettings as exc:
         symptoms.append(Symptom("files", str(exc), "correct the setting or the file it names"))
-    folder: Path = settings.routing_secrets_dir
+    folder = settings.routing_secrets_dir
     try:
-        entries = [folder, *folder.iterdir()]
+        entries = [] if folder is None else [folder, *folder.iterdir()]
         open_ones = sum(1 for entry in entries if stat.S_IMODE(entry.stat().st_mode) & 0o077)
     except OSError:
         entries, open_ones = [], 0

@@ -18,8 +18,8 @@ from contracts.hybrid import HybridPrivateKey, HybridPublicKey
 from contracts.signing import Signer
 from contracts.topics import tenant_keys_topic
 from runtime import logging
-from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer, acknowledged
+from runtime.secrets import Secrets
 from store.audit.log import AuditEntry, What, append
 from store.custody.access import Access
 from store.custody.control import KEY_KEPT_AFTER, ControlPublisher, grant_record
@@ -51,7 +51,7 @@ async def tend_grants(
     access: Access | None,
     sender: GrantKeySender,
     publisher: ControlPublisher,
-    store_secrets: SecretFolder,
+    store_secrets: Secrets,
     now: datetime,
     *,
     compare: bool,
@@ -81,14 +81,14 @@ async def tend_grants(
 async def _publish(
     connection: Connection,
     sender: GrantKeySender,
-    store_secrets: SecretFolder,
+    store_secrets: Secrets,
     due: Sequence[asyncpg.Record],
 ) -> int:
     published = 0
     for row in due:
         recipient = Recipient.tenant(row["tenant_id"], store_secrets)
         try:
-            raw = recipient.folder.get(recipient.prefix + row["key_id"].hex())
+            raw = await recipient.secrets.get_secret(recipient.prefix + row["key_id"].hex())
         except KeyNotYetKnown as exc:
             # One tenant's lost half must not hold up the other tenants' readers.
             logging.get_logger().error("grant_key.missing", exc=exc, tenant=str(row["tenant_id"]))

@@ -18,7 +18,7 @@ from contracts.control import RECIPIENT_ERASURE, tenant_recipient
 from contracts.errors import KeyServiceUnavailable
 from contracts.hybrid import HybridPrivateKey, HybridPublicKey
 from contracts.sealing import CLOCK_SLACK_S
-from runtime.files import SecretFolder
+from runtime.secrets import Secrets
 from store.audit.log import AuditEntry, What, append
 from store.custody.control import KEY_KEPT_AFTER
 from store.custody.database import SQL
@@ -37,19 +37,19 @@ UNPLANNED_AHEAD: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whose keys they are, and where the private halves lie: secrets `<prefix><key id hex>` of `folder`."""
+    """Whose keys they are, and where the private halves lie: secrets `<prefix><key id hex>`."""
 
     name: str
-    folder: SecretFolder
+    secrets: Secrets
     prefix: str
 
     @classmethod
-    def tenant(cls, tenant: UUID, store_secrets: SecretFolder) -> Recipient:
+    def tenant(cls, tenant: UUID, store_secrets: Secrets) -> Recipient:
         """A tenant's, in the store's secrets."""
         return cls(tenant_recipient(tenant), store_secrets, f"transport-{tenant}-")
 
     @classmethod
-    def erasure(cls, erasure_secrets: SecretFolder) -> Recipient:
+    def erasure(cls, erasure_secrets: Secrets) -> Recipient:
         """The erasure consumer's: requests are sealed to it."""
         return cls(RECIPIENT_ERASURE, erasure_secrets, "transport-")
 
@@ -81,22 +81,24 @@ def due(existing: Sequence[tuple[datetime, datetime]], now: datetime) -> list[da
     return starts
 
 
-def make_keys(recipient: Recipient, known: Iterable[bytes], starts: Sequence[datetime]) -> list[Made]:
+async def make_keys(recipient: Recipient, known: Iterable[bytes], starts: Sequence[datetime]) -> list[Made]:
     """One stored keypair for each of `starts`. A private half that no row names (left by a kill) is used first.
 
     Raises KeyServiceUnavailable if a private half does not read back.
     """
     named = {f"{recipient.prefix}{key_id.hex()}" for key_id in known}
-    orphans = [name for name in recipient.folder.names(recipient.prefix) if name not in named]
+    held = await recipient.secrets.secret_names(recipient.prefix)
+    orphans = [name for name in held if name not in named]
     made: list[Made] = []
     for start in starts:
         if orphans:
-            private = HybridPrivateKey.from_bytes(recipient.folder.get(orphans.pop(0)))
+            private = HybridPrivateKey.from_bytes(await recipient.secrets.get_secret(orphans.pop(0)))
         else:
             private = HybridPrivateKey.generate()
             name = recipient.prefix + private.public.key_id.hex()
-            recipient.folder.put(name, private.raw)
-            if HybridPrivateKey.from_bytes(recipient.folder.get(name)).public != private.public:
+            await recipient.secrets.put_secret(name, private.raw)
+            stored = HybridPrivateKey.from_bytes(await recipient.secrets.get_secret(name))
+            if stored.public != private.public:
                 raise KeyServiceUnavailable("a private half does not read back")
         made.append(Made(private.public, start))
     return made
@@ -119,27 +121,30 @@ async def ensure_keys(connection: Connection, recipient: Recipient, now: datetim
         rows = await connection.fetch(SQL["transport_keys_of"], recipient.name)
         starts = due([(row["active_from"], row["seal_until"]) for row in rows], now)
         if starts:
-            made = make_keys(recipient, [row["key_id"] for row in rows], starts)
+            made = await make_keys(recipient, [row["key_id"] for row in rows], starts)
             await insert_keys(connection, recipient, made)
     return len(starts)
 
 
 async def destroy_ended_keys(
-    connection: Connection, store_secrets: SecretFolder, erasure_secrets: SecretFolder, now: datetime
+    connection: Connection, store_secrets: Secrets, erasure_secrets: Secrets, now: datetime
 ) -> int:
     """Destroy private halves seven days after their `seal_until`; how many."""
     with translated():
         rows = await connection.fetch(SQL["ended_transport_keys"], now - KEY_KEPT_AFTER)
     destroyed = 0
-    present = {id(folder): set(folder.names("transport-")) for folder in (store_secrets, erasure_secrets)}
+    present = {
+        id(secrets): set(await secrets.secret_names("transport-"))
+        for secrets in (store_secrets, erasure_secrets)
+    }
     for row in rows:
         if row["recipient"] == RECIPIENT_ERASURE:
             recipient = Recipient.erasure(erasure_secrets)
         else:
             recipient = Recipient.tenant(UUID(row["recipient"].removeprefix("tenant/")), store_secrets)
         name = recipient.prefix + row["key_id"].hex()
-        if name in present[id(recipient.folder)]:
-            recipient.folder.destroy(name)
+        if name in present[id(recipient.secrets)]:
+            await recipient.secrets.destroy_secret(name)
             destroyed += 1
     if destroyed:
         with translated():

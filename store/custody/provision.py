@@ -1,7 +1,8 @@
 """Makes a tenant: keys, then slot, roles and schema in one transaction, then its control records, then `ready`.
 
 Each step may be killed at any instruction; the next pass resumes from what stands (a private half without a row is
-used, the pseudonym key is put-if-absent, the transaction is whole or nothing, publishing again changes nothing). The
+used, the transaction is whole or nothing, publishing again changes nothing). The pseudonym key is committed first and then
+handed to the router, from the tenant's own row each time: the custodian may write the router's secrets and read none. The
 tenant record goes out last: nobody sees a tenant of which anything is missing. Whoever calls holds the custodian's lock.
 """
 
@@ -21,7 +22,7 @@ from contracts.control import tenant_recipient
 from contracts.errors import KeyNotYetKnown, KeyServiceUnavailable
 from runtime import logging
 from runtime.clock import Clock
-from runtime.files import SecretFolder
+from runtime.secrets import Secrets
 from store.audit.log import AuditEntry, What, append
 from store.custody.control import (
     KEY_KEPT_AFTER,
@@ -37,7 +38,7 @@ from store.custody.keys import Made, Recipient, due, insert_keys, make_keys
 from store.custody.partitions import create_partitions, missing_partitions
 from store.custody.tenant_schema import record_newest
 from store.database import translated, with_names
-from store.keys.cells import kek_aad, pseudonym_key_aad, wrap_key
+from store.keys.cells import kek_aad, pseudonym_key_aad, unwrap_key, wrap_key
 from store.keys.provider import KeyProvider
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Step(StrEnum):
 
     KEYS_STORED = "keys_stored"
     COMMITTED = "committed"
+    PSEUDONYM_KEY_HANDED_OVER = "pseudonym_key_handed_over"
     KEYS_ANNOUNCED = "keys_announced"
     SLOT_ANNOUNCED = "slot_announced"
     TENANT_ANNOUNCED = "tenant_announced"
@@ -65,8 +67,8 @@ class Provisioner:
     """Provisions tenants over one database connection. `reached` is told of every step that stands."""
 
     connection: Connection
-    store_secrets: SecretFolder
-    router_secrets: SecretFolder
+    store_secrets: Secrets
+    router_secrets: Secrets
     provider: KeyProvider
     publisher: ControlPublisher
     announced: Announced
@@ -85,22 +87,30 @@ class Provisioner:
         Raises NoFreeSlot, DatabaseUnavailable, BrokerUnavailable or KeyServiceUnavailable: the next pass goes on.
         """
         if state == "requested":
-            pseudonym_key, keys = self._store_keys(tenant)
+            recipient = Recipient.tenant(tenant, self.store_secrets)
+            keys = await make_keys(recipient, (), due((), self.clock.now())[:1])
             self.reached(tenant, Step.KEYS_STORED)
-            await self._commit(tenant, pseudonym_key, keys)
+            await self._commit(tenant, keys)
             self.reached(tenant, Step.COMMITTED)
+        await self._hand_over_pseudonym_key(tenant)
+        self.reached(tenant, Step.PSEUDONYM_KEY_HANDED_OVER)
         return await self._announce(tenant)
 
-    def _store_keys(self, tenant: UUID) -> tuple[bytes, list[Made]]:
-        recipient = Recipient.tenant(tenant, self.store_secrets)
-        made = make_keys(recipient, (), due((), self.clock.now())[:1])
-        name = f"pseudonym-{tenant}"
-        pseudonym_key = self.router_secrets.put_if_absent(name, os.urandom(32))
-        if len(pseudonym_key) != 32 or self.router_secrets.get(name) != pseudonym_key:
-            raise KeyServiceUnavailable("a pseudonym key does not read back")
-        return pseudonym_key, made
+    async def _hand_over_pseudonym_key(self, tenant: UUID) -> None:
+        """Put the key that stands in the tenant's schema, so that a second time, by whoever, puts the same one."""
+        with translated():
+            async with self.connection.transaction():
+                schema = await self.connection.fetchval(SQL["schema_of_tenant"], tenant)
+                await self.connection.execute(SQL["become_owner"])
+                row = await self.connection.fetchrow(with_names(SQL["pseudonym_key_with_kek"], schema=schema))
+        if row is None:
+            raise KeyServiceUnavailable("a tenant's pseudonym key is under none of its epochs")
+        aad = kek_aad(tenant, row["epoch"])
+        kek = AESGCM(await self.provider.unwrap(row["root_epoch"], row["wrapped_kek"], aad))
+        key = unwrap_key(kek, row["wrapped"], pseudonym_key_aad(tenant, row["epoch"]))
+        await self.router_secrets.put_secret(f"pseudonym-{tenant}", key)
 
-    async def _commit(self, tenant: UUID, pseudonym_key: bytes, keys: list[Made]) -> None:
+    async def _commit(self, tenant: UUID, keys: list[Made]) -> None:
         run = self.connection.execute
         with translated():
             async with self.connection.transaction():
@@ -129,7 +139,7 @@ class Provisioner:
                 await run(with_names(SQL["insert_epoch"], schema=schema), root_epoch, wrapped)
                 await run(
                     with_names(SQL["insert_pseudonym_key"], schema=schema),
-                    wrap_key(AESGCM(kek), pseudonym_key, pseudonym_key_aad(tenant, FIRST_EPOCH)),
+                    wrap_key(AESGCM(kek), os.urandom(32), pseudonym_key_aad(tenant, FIRST_EPOCH)),
                 )
                 await run(SQL["become_oneself"])
                 await insert_keys(self.connection, Recipient.tenant(tenant, self.store_secrets), keys)

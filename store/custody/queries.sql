@@ -105,6 +105,12 @@ INSERT INTO {schema}.epoch (epoch, root_epoch, wrapped_kek, state) VALUES (1, $1
 -- name: insert_pseudonym_key
 INSERT INTO {schema}.pseudonym_key (epoch, wrapped) VALUES (1, $1)
 
+-- name: schema_of_tenant
+SELECT schema_name FROM mk.tenant WHERE tenant_id = $1
+
+-- name: pseudonym_key_with_kek
+SELECT p.epoch, p.wrapped, e.root_epoch, e.wrapped_kek FROM {schema}.pseudonym_key p JOIN {schema}.epoch e USING (epoch)
+
 -- name: message_partitions
 SELECT n.nspname AS schema_name, c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound
 FROM pg_inherits i

@@ -6,6 +6,7 @@ import getpass
 from base64 import b64decode
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import orjson
 from pydantic import Field, ValidationInfo, field_validator
@@ -16,7 +17,7 @@ from contracts.errors import InvalidSettings
 from contracts.signing import KnownSigner, Signer
 from runtime.files import read_secret
 from runtime.kafka.topics import TopicSettings
-from runtime.settings import ProcessSettings
+from runtime.secrets import Secrets, SecretSettings, secrets_from
 from store.custody.epochs.rotation import Plan
 from store.keys.provider import KeyProvider, require_budget
 from store.keys.settings import KeySettings, provider_from
@@ -26,6 +27,7 @@ class CustodianSettings(KeySettings):
     """What the custodian is given."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_CUSTODIAN_")
+    secret_folders: ClassVar = ("store_secrets_dir", "router_secrets_dir", "erasure_secrets_dir")
 
     health_port: int = 18084
     signing_key_file: Path
@@ -34,12 +36,12 @@ class CustodianSettings(KeySettings):
     """JSON: the names and base64 public keys that may sign control records."""
     database: str = Field(repr=False)
     """DSN of the login mk_custodian."""
-    store_secrets_dir: Path
-    """The store's secrets: root epochs, tenants' private transport halves."""
-    router_secrets_dir: Path
-    """The router's secrets: tenants' pseudonym keys are put there."""
-    erasure_secrets_dir: Path
-    """The erasure consumer's secrets: the private half of the requests key is put there."""
+    store_secrets_dir: Path | None = None
+    """The store's secrets: root epochs, tenants' private transport halves. The keyring needs it."""
+    router_secrets_dir: Path | None = None
+    """The router's secrets: tenants' pseudonym keys are put there. The keyring needs it."""
+    erasure_secrets_dir: Path | None = None
+    """The erasure consumer's secrets: the private half of the requests key is put there. The keyring needs it."""
     request_keys_file: Path
     """The signed list of erasure's public keys, which the custodian writes and every receiver watches."""
     escrow_dir: Path | None = None
@@ -93,15 +95,24 @@ class CustodianSettings(KeySettings):
         require_budget(provider, timedelta(days=self.root_epoch_days), "MKC_CUSTODIAN_ROOT_EPOCH_DAYS")
         return provider
 
+    def router_secrets(self) -> Secrets:
+        """The router's: written, never read. Raises InvalidSettings."""
+        return secrets_from(self, "router", self.router_secrets_dir)
+
+    def erasure_secrets(self) -> Secrets:
+        """The erasure consumer's. Raises InvalidSettings."""
+        return secrets_from(self, "erasure", self.erasure_secrets_dir)
+
     def plan(self) -> Plan:
         """How rotations go."""
         return Plan(timedelta(days=self.root_epoch_days), self.export_dirs)
 
 
-class OperatorSettings(ProcessSettings):
+class OperatorSettings(SecretSettings):
     """What `mkc tenant`, `account`, `ledger` and `doctor` are given."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_OPERATOR_")
+    secret_folders: ClassVar = ("routing_secrets_dir",)
 
     health_port: int = 0
     """Unused: a command has no health server."""
@@ -111,8 +122,8 @@ class OperatorSettings(ProcessSettings):
     """JSON: the names and base64 public keys that may sign control records."""
     database: str = Field(repr=False)
     """DSN of the login mk_custodian."""
-    routing_secrets_dir: Path
-    """The router's secrets: the routing key, which hashes administrators' ids, is there."""
+    routing_secrets_dir: Path | None = None
+    """The router's secrets: the routing key, which hashes administrators' ids, is there. The keyring needs it."""
     name: str = Field(default_factory=getpass.getuser, max_length=200)
     """Who gives the command: recorded with what it did."""
     timeout_s: float = Field(default=30, gt=0)

@@ -27,13 +27,13 @@ from contracts.topics import ERASURE_FENCES, ERASURE_OUTCOMES
 from runtime import logging
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
-from runtime.files import SecretFolder
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.topic_log import TopicLog
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
+from runtime.secrets import secrets_from
 from runtime.settings import load
 from store.audit.sequencer import Sequencer
 from store.database import connected, translated
@@ -129,7 +129,9 @@ async def _clients(
         state.control = True
         log_ends = LogEnds(settings.kafka, "mk-erasure-ends", tls)
         stack.push_async_callback(log_ends.stop)
-        opener = RequestOpener(SecretFolder(settings.secrets_dir), view)
+        secrets = secrets_from(settings, "erasure", settings.secrets_dir)
+        stack.push_async_callback(secrets.close)
+        opener = RequestOpener(secrets, view)
         control.listeners.append(opener.control_applied)
         keks = TenantKeks(provider)
         # Each worker replaces the connection by its own.
@@ -250,7 +252,7 @@ async def _check_schema(settings: ErasureSettings) -> None:
 async def _forget_keys(opener: RequestOpener, keks: TenantKeks) -> None:
     while True:
         await asyncio.sleep(_FORGET_KEYS_EVERY_S)
-        opener.forget()
+        await opener.forget_destroyed()
         keks.forget_unused(_FORGET_KEYS_EVERY_S)
 
 

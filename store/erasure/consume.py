@@ -170,7 +170,7 @@ class RequestConsumer:
     async def _row(self, connection: Connection, record: Any) -> Admitted:
         value, headers = record.value or b"", tuple(record.headers)
         try:
-            opened = self._opener.open(value, headers, record.timestamp)
+            opened = await self._opener.open(value, headers, record.timestamp)
         except KeyNotYetKnown:
             if self._opener.is_published(value):
                 raise

@@ -18,13 +18,14 @@ from contracts import headers as h
 from contracts.control import ControlView
 from contracts.errors import KeyNotYetKnown, PermanentError, broker_error
 from contracts.reader.erasures import KnownErasures
-from contracts.reader.keys import KeyFolder
+from contracts.reader.keys import Keyring
 from contracts.reader.open import EventOpener
 from contracts.reader.readings import Erased, Event
 from contracts.subject_erased import SUBJECT_ERASED
 from contracts.topics import tenant_events_topic
 from runtime.kafka.clients import consumer
 from runtime.kafka.control import ControlReader
+from runtime.secrets import closing_all, secrets_from
 from store.settings import ReaderSettings, read_control_signers
 
 
@@ -52,7 +53,7 @@ async def read_topic(
     view = ControlView(read_control_signers(settings.control_signers_file))
     async with ControlReader(settings.kafka, "mkc-receipt", view, tls=settings.kafka_tls):
         records = await _records(settings, topic, partitions, {one.encode() for one in people})
-    keys = KeyFolder(settings.secrets_dir)
+    keys = Keyring(await _halves(settings, tenant))
     opener = EventOpener(keys, view.signer, tenant=tenant, erased=KnownErasures())
     seen = OnTopic()
     # Notices first: what they cover is then read as a service reads it that was told.
@@ -70,6 +71,13 @@ async def read_topic(
         elif not _is_notice(record):
             seen.dark += 1
     return seen
+
+
+async def _halves(settings: ReaderSettings, tenant: UUID) -> list[bytes]:
+    """Every private half of the tenant that there is. Raises KeyServiceUnavailable."""
+    secrets = secrets_from(settings, "store", settings.secrets_dir)
+    async with closing_all(secrets):
+        return [await secrets.get_secret(name) for name in await secrets.secret_names(f"transport-{tenant}-")]
 
 
 async def _records(settings: ReaderSettings, topic: str, partitions: int, people: set[bytes]) -> list[Any]:

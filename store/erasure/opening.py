@@ -25,13 +25,13 @@ from contracts.erasure_requests import (
     CallbackRequest,
     parse_request,
 )
-from contracts.errors import KeyGone, KeyNotYetKnown, TamperedRecord
+from contracts.errors import KeyGone, KeyNotYetKnown, KeyServiceUnavailable, TamperedRecord
 from contracts.headers import Headers, index
-from contracts.hybrid import HybridPrivateKey, HybridPublicKey
+from contracts.hybrid import HybridPublicKey
 from contracts.sealing import NO_TENANT, RecordOpener
-from runtime.files import SecretFolder
+from runtime.secrets import Secrets
+from store.keys.halves import PrivateHalves
 
-SECRET_PREFIX: Final = "transport-"
 ROUTING_KEY: Final = "routing"
 """The company's key that hashes administrators' app-scoped ids; the router and `mkc account` have the same."""
 
@@ -52,13 +52,12 @@ class OpenedRequest:
 
 
 class RequestOpener:
-    """Opens with the private halves in erasure's own secrets, which are read anew after `forget`."""
+    """Opens with the private halves in erasure's own secrets."""
 
-    def __init__(self, secrets: SecretFolder, view: ControlView) -> None:
-        self._secrets, self._view = secrets, view
+    def __init__(self, secrets: Secrets, view: ControlView) -> None:
+        self._halves, self._secrets, self._view = PrivateHalves(secrets), secrets, view
         self._routing_key: bytes | None = None
-        self._private: dict[bytes, HybridPrivateKey] = {}
-        self._opener = RecordOpener(self._private_half, view.signer)
+        self._opener = RecordOpener(lambda key_id: self._halves.get(key_id.hex()), view.signer)
 
     def control_applied(self, record: ControlRecord) -> None:
         """A signer may have been revoked: nothing that it signed is taken on trust any more."""
@@ -66,14 +65,37 @@ class RequestOpener:
             self.forget()
 
     def forget(self) -> None:
-        """Drop what is kept in memory: halves that were destroyed meanwhile are then gone here as well."""
-        self._private.clear()
+        """Drop what was opened and kept: signatures are checked anew, epoch keys opened anew."""
         self._opener.forget()
 
-    def open(self, value: bytes, headers: Headers, broker_time_ms: int) -> OpenedRequest:
-        """Raises TamperedRecord, ContractViolation, KeyGone, or KeyNotYetKnown: a private half, or for a callback the routing
-        key, is not here yet.
+    async def forget_destroyed(self) -> None:
+        """Drop private halves that were destroyed, and what they opened. Nothing while the provider is away."""
+        try:
+            await self._halves.forget_destroyed()
+        except KeyServiceUnavailable:
+            return
+        self.forget()
+
+    async def open(self, value: bytes, headers: Headers, broker_time_ms: int) -> OpenedRequest:
+        """Raises TamperedRecord, ContractViolation, KeyGone, KeyServiceUnavailable, or KeyNotYetKnown: a private half, or for
+        a callback the routing key, is not here yet.
         """
+        if self._routing_key is None:
+            self._routing_key = await self._routing()
+        try:
+            return self._open(value, headers, broker_time_ms)
+        except KeyNotYetKnown:
+            if not await self._halves.fetch():
+                raise
+        return self._open(value, headers, broker_time_ms)
+
+    async def _routing(self) -> bytes | None:
+        try:
+            return await self._secrets.get_secret(ROUTING_KEY)
+        except KeyNotYetKnown:
+            return None
+
+    def _open(self, value: bytes, headers: Headers, broker_time_ms: int) -> OpenedRequest:
         by_name = index(headers)
         opened = self._opener.open(
             topics.ERASURE_REQUESTS, value, headers, broker_time_s=broker_time_ms / 1000, by_name=by_name
@@ -98,7 +120,7 @@ class RequestOpener:
         if not isinstance(request, CallbackRequest):
             return None
         if self._routing_key is None:
-            self._routing_key = self._secrets.get(ROUTING_KEY)
+            raise KeyNotYetKnown("the routing key is not here yet")
         return bytes.fromhex(app_scoped_user_hash(self._routing_key, request.app, request.user_id))
 
     def is_published(self, value: bytes) -> bool:
@@ -108,16 +130,6 @@ class RequestOpener:
             HybridPublicKey.from_bytes(record.public_key).key_id == wanted
             for record in self._view.transport_keys(RECIPIENT_ERASURE)
         )
-
-    def _private_half(self, key_id: bytes) -> HybridPrivateKey | None:
-        half = self._private.get(key_id)
-        if half is None:
-            try:
-                half = HybridPrivateKey.from_bytes(self._secrets.get(SECRET_PREFIX + key_id.hex()))
-            except KeyNotYetKnown:
-                return None
-            self._private[key_id] = half
-        return half
 
 
 class WrongRecipient(KeyGone):

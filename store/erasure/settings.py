@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -20,6 +21,7 @@ class ErasureSettings(KeySettings):
     """The erasure consumer: requests in; fences, outcomes and announcements out."""
 
     model_config = SettingsConfigDict(env_prefix="MKC_ERASURE_")
+    secret_folders: ClassVar = ("secrets_dir", "keyring_secrets_dir")
 
     health_port: int = 18085
     signing_key_file: Path
@@ -28,10 +30,10 @@ class ErasureSettings(KeySettings):
     """File of the company's Ed25519 receipt key: 32 bytes, 0600. Signs receipts and nothing else."""
     control_signers_file: Path
     """JSON of the keys that may sign control records: name to base64."""
-    secrets_dir: Path
-    """Folder of erasure's own transport private halves, which requests are sealed to, and of the routing key."""
-    keyring_secrets_dir: Path
-    """Folder of root KEKs, for the `keyring` provider: pseudonyms of requested people take the tenant's pseudonym key."""
+    secrets_dir: Path | None = None
+    """Folder of erasure's own transport private halves, which requests are sealed to, and of the routing key. The keyring needs it."""
+    keyring_secrets_dir: Path | None = None
+    """Folder of root KEKs: pseudonyms of requested people take the tenant's pseudonym key. The keyring needs it."""
     database: SecretStr
     """DSN of the database cell as `mk_erasure`."""
     workers: int = Field(default=4, ge=1, le=32)

@@ -8,8 +8,7 @@ write in place: docs/keys.md says which do not.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -18,16 +17,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import KeyServiceUnavailable, TamperedRecord
 from runtime.files import SecretFolder
+from runtime.secrets import FolderSecrets, available
 from store.keys.provider import ProviderStatus, Rewrap
 
 _NONCE: Final = 12
 _ROOT: Final = "root-"
 
 
-class LocalKeyring:
+class LocalKeyring(FolderSecrets):
     """Root keys are `root-<epoch>`. Only the custodian is given `escrow`: nobody else makes or destroys epochs."""
 
     def __init__(self, secrets: SecretFolder, escrow: SecretFolder | None = None) -> None:
+        super().__init__(secrets)
         self._secrets = secrets
         self._escrow = escrow
 
@@ -52,7 +53,7 @@ class LocalKeyring:
     async def new_epoch(self, epoch: int) -> None:
         """Put-if-absent: of two that try, both use the same key. The escrow holds it before this returns."""
         name = f"{_ROOT}{epoch}"
-        with _available():
+        with available():
             key = self._secrets.put_if_absent(name, os.urandom(32))
             if self._secrets.get(name) != key or len(key) != 32:
                 raise KeyServiceUnavailable("a root key does not read back")
@@ -62,7 +63,7 @@ class LocalKeyring:
         """Overwritten and removed: the copy first, so that a kill in between leaves it to the next call."""
         name = f"{_ROOT}{epoch}"
         folders = [folder for folder in (self._escrow, self._secrets) if folder is not None]
-        with _available():
+        with available():
             for folder in folders:
                 folder.destroy(name)
             if any(name in folder.names(_ROOT) for folder in folders):
@@ -70,39 +71,11 @@ class LocalKeyring:
 
     async def status(self) -> ProviderStatus:
         """The keyring's own files. Raises KeyServiceUnavailable if the escrow is not its copy."""
-        with _available():
+        with available():
             if self._escrow is not None and self._escrow.names(_ROOT) != self._secrets.names(_ROOT):
                 raise KeyServiceUnavailable("the escrow is not the keyring's copy")
             epochs = sorted(int(name.removeprefix(_ROOT)) for name in self._secrets.names(_ROOT))
         return ProviderStatus("keyring", tuple(epochs), 1 if self._escrow is None else 2)
-
-    async def put_secret(self, name: str, content: bytes) -> None:
-        """One file, replaced in one step."""
-        with _available():
-            self._secrets.put(name, content)
-
-    async def put_secret_if_absent(self, name: str, content: bytes) -> bytes:
-        """The content that stands in the end."""
-        with _available():
-            return self._secrets.put_if_absent(name, content)
-
-    async def get_secret(self, name: str) -> bytes:
-        """Raises KeyNotYetKnown."""
-        with _available():
-            return self._secrets.get(name)
-
-    async def destroy_secret(self, name: str) -> None:
-        """Overwritten and removed."""
-        with _available():
-            self._secrets.destroy(name)
-
-    async def secret_names(self, prefix: str = "") -> list[str]:
-        """Sorted."""
-        with _available():
-            return self._secrets.names(prefix)
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
     def _verify_escrow(self) -> None:
         """Make the escrow hold every root key and nothing else of that kind, and read each back."""
@@ -117,17 +90,8 @@ class LocalKeyring:
                 raise KeyServiceUnavailable("a root key does not read back from the escrow")
 
     def _cipher(self, epoch: int) -> AESGCM:
-        with _available():
+        with available():
             return AESGCM(self._secrets.get(f"{_ROOT}{epoch}"))
-
-
-@contextmanager
-def _available() -> Iterator[None]:
-    """Files that cannot be reached are a provider that is away."""
-    try:
-        yield
-    except OSError as exc:
-        raise KeyServiceUnavailable("the keyring's folder cannot be reached") from exc
 
 
 def _wrap(cipher: AESGCM, plaintext: bytes, aad: bytes) -> bytes:

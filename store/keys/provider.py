@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from contracts.errors import InvalidSettings
+from runtime.secrets import Secrets
 
 COPIES_DIE_WITHIN: Final = timedelta(days=8)
 """Postgres, WAL and backups: what an erased person's key was wrapped under is gone that long after (PRIVACY.md section 3)."""
@@ -37,8 +38,8 @@ class ProviderStatus:
     copies: int
 
 
-class KeyProvider(Protocol):
-    """Root epochs and named secrets. Every call raises KeyServiceUnavailable when the provider is away."""
+class KeyProvider(Secrets, Protocol):
+    """Root epochs, and the named secrets of the store's zone. Every call raises KeyServiceUnavailable when the provider is away."""
 
     @property
     def destroy_delay(self) -> timedelta:
@@ -61,24 +62,6 @@ class KeyProvider(Protocol):
 
     async def status(self) -> ProviderStatus:
         """Asks the provider itself, never a cache."""
-
-    async def put_secret(self, name: str, content: bytes) -> None:
-        """Write or replace; what stood there before is gone."""
-
-    async def put_secret_if_absent(self, name: str, content: bytes) -> bytes:
-        """Write unless it exists; the content that stands in the end, whoever wrote it."""
-
-    async def get_secret(self, name: str) -> bytes:
-        """Raises KeyNotYetKnown if there is none of that name."""
-
-    async def destroy_secret(self, name: str) -> None:
-        """Gone for ever; nothing happens if it is gone already."""
-
-    async def secret_names(self, prefix: str = "") -> list[str]:
-        """Names that begin with `prefix`, sorted."""
-
-    async def close(self) -> None:
-        """Give connections back."""
 
 
 def require_budget(provider: KeyProvider, root_epoch_lasts: timedelta, setting: str) -> None:

@@ -22,9 +22,9 @@ from contracts.errors import KeyNotYetKnown, TransientError, broker_error
 from contracts.events.registry import EVENT_TYPES
 from contracts.events.words import in_words, shown
 from contracts.topics import tenant_events_topic
-from runtime.files import SecretFolder
 from runtime.kafka.clients import consumer as make_consumer
 from runtime.kafka.control import ControlReader
+from runtime.secrets import closing_all, secrets_from
 from runtime.settings import load
 from store.lanes.database import Connection, fetch_row
 from store.lanes.event_types import known_type
@@ -83,7 +83,9 @@ async def _show(options: argparse.Namespace, settings: ReaderSettings) -> int:
             await stack.enter_async_context(
                 ControlReader(settings.kafka, "mkc-events", view, tls=settings.kafka_tls)
             )
-            opener = TenantOpener(SecretFolder(settings.secrets_dir), view, known_type)
+            secrets = secrets_from(settings, "store", settings.secrets_dir)
+            await stack.enter_async_context(closing_all(secrets))
+            opener = TenantOpener(secrets, view, known_type)
             who = options.who or whoever()
             counter = await stack.enter_async_context(
                 recorded(connection, tenant, who, options.purpose, f"events of {topic}")
@@ -163,11 +165,11 @@ def _described(record: ConsumerRecord) -> dict[str, Any]:
 
 async def _opened(opener: TenantOpener, record: ConsumerRecord, tenant: Tenant) -> dict[str, Any]:
     try:
-        opened = opener.open(record, tenant.tenant)
+        opened = await opener.open_waiting(record, tenant.tenant)
     except KeyNotYetKnown:
         await asyncio.sleep(_KEY_WAIT_S)  # the key of today may be a moment younger than the event
         try:
-            opened = opener.open(record, tenant.tenant)
+            opened = await opener.open_waiting(record, tenant.tenant)
         except TransientError as exc:
             return {"unreadable": exc.code}
     if opened.reason is not None:

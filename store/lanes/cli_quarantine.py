@@ -19,10 +19,11 @@ from contracts.control import ControlView
 from contracts.errors import KeyNotYetKnown, ReplayLimit
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 from runtime import logging
-from runtime.files import SecretFolder, read_secret
+from runtime.files import read_secret
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.quarantine import SetAside, put_back, read_all
+from runtime.secrets import closing_all, secrets_from
 from runtime.settings import load
 from store.lanes.event_types import known_type
 from store.lanes.opening import TenantOpener
@@ -146,10 +147,14 @@ async def _show(options: argparse.Namespace, settings: StoreSettings, signer: Si
 
 async def _open(one: SetAside, settings: StoreSettings) -> dict[str, Any]:
     view = ControlView(read_control_signers(settings.control_signers_file))
-    async with ControlReader(settings.kafka, "mkc-quarantine", view, tls=settings.kafka_tls):
+    secrets = secrets_from(settings, "store", settings.secrets_dir)
+    async with (
+        closing_all(secrets),
+        ControlReader(settings.kafka, "mkc-quarantine", view, tls=settings.kafka_tls),
+    ):
         slot = view.slots.get(topics.slot_of(one.topic) or "")
         tenant = slot.tenant if slot is not None else None
-        opener = TenantOpener(SecretFolder(settings.secrets_dir), view, known_type)
+        opener = TenantOpener(secrets, view, known_type)
         original = _Original(
             one.topic,
             one.partition,
@@ -160,7 +165,7 @@ async def _open(one: SetAside, settings: StoreSettings) -> dict[str, Any]:
             tuple(one.original_headers),
         )
         try:
-            opened = opener.open(original, tenant or UUID(int=0))
+            opened = await opener.open_waiting(original, tenant or UUID(int=0))
         except KeyNotYetKnown as exc:
             return {"unreadable": exc.code}
     if opened.event is None:

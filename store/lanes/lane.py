@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from contracts.errors import TransientError
+from contracts.errors import KeyNotYetKnown, TransientError
 from store.lanes.consents import Consents
 from store.lanes.event import TenantEvent
 from store.lanes.opening import Opened, TenantOpener, TenantRecord
@@ -207,7 +207,10 @@ class Lane:
                 break
             if entry.opened is None:
                 try:
-                    entry.opened = opener.open(entry.record, tenancy.tenant)
+                    try:
+                        entry.opened = opener.open(entry.record, tenancy.tenant)
+                    except KeyNotYetKnown:  # apart, because a coroutine for each record costs
+                        entry.opened = await opener.open_waiting(entry.record, tenancy.tenant)
                 except TransientError:
                     if not entries:
                         raise

@@ -13,12 +13,20 @@ from uuid import UUID
 
 from contracts import headers as h
 from contracts.control import ControlRecord, ControlView, SignerRecord
-from contracts.errors import KeyNotYetKnown, PermanentError, ReplayLimit, TamperedRecord, TransientError
+from contracts.errors import (
+    KeyNotYetKnown,
+    KeyServiceUnavailable,
+    PermanentError,
+    ReplayLimit,
+    TamperedRecord,
+    TransientError,
+)
 from contracts.hybrid import HybridPrivateKey
 from contracts.sealing import EpochStatement, RecordOpener
 from contracts.signing import Right
 from runtime import logging
-from runtime.files import SecretFolder
+from runtime.secrets import Secrets
+from store.keys.halves import PrivateHalves
 from store.lanes.event import SUBJECT_ERASED, TenantEvent, TypeLookup, read_event
 
 MAX_REPLAYS: Final = 3
@@ -93,12 +101,11 @@ class _OneTenant:
 class TenantOpener:
     """Opens for all tenants of this database cell; keeps private halves and epochs apart for each."""
 
-    def __init__(self, secrets: SecretFolder, view: ControlView, types: TypeLookup) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: Secrets, view: ControlView, types: TypeLookup) -> None:
+        self._halves = PrivateHalves(secrets)
         self._view = view
         self._types = types
         self._tenants: dict[UUID, _OneTenant] = {}
-        self._private: dict[tuple[UUID, bytes], HybridPrivateKey] = {}
 
     def control_applied(self, record: ControlRecord) -> None:
         """A signer may have been revoked: nothing that it signed is taken on trust any more."""
@@ -106,12 +113,28 @@ class TenantOpener:
             self.forget()
 
     def forget(self) -> None:
-        """Drop private halves and epochs kept in memory: those destroyed meanwhile are then gone here as well."""
+        """Drop what was opened and kept: signatures are checked anew, epoch keys opened anew."""
         self._tenants.clear()
-        self._private.clear()
+
+    async def forget_destroyed(self) -> None:
+        """Drop private halves that were destroyed, and what they opened. Nothing while the provider is away."""
+        try:
+            await self._halves.forget_destroyed()
+        except KeyServiceUnavailable:
+            return
+        self.forget()
+
+    async def open_waiting(self, record: TenantRecord, tenant: UUID) -> Opened:
+        """As `open`, fetching the private half first if it is not here. Raises KeyNotYetKnown or KeyServiceUnavailable."""
+        try:
+            return self.open(record, tenant)
+        except KeyNotYetKnown:
+            if not await self._halves.fetch():
+                raise
+        return self.open(record, tenant)
 
     def open(self, record: TenantRecord, tenant: UUID) -> Opened:
-        """Raises KeyNotYetKnown; everything that will never succeed comes back with its reason."""
+        """Raises KeyNotYetKnown, also for a half that is not here yet; everything that will never succeed comes back with its reason."""
         facts = _NO_FACTS
         try:
             by_name = h.index(record.headers)
@@ -178,21 +201,11 @@ class TenantOpener:
         if one is None:
 
             def private_half(key_id: bytes) -> HybridPrivateKey | None:
-                return self._private_half(tenant, key_id)
+                return self._halves.get(f"{tenant}-{key_id.hex()}")
 
             opener = RecordOpener(private_half, self._view.signer, keep=_EPOCHS_KEPT)
             one = self._tenants[tenant] = _OneTenant(opener, str(tenant).encode())
         return one
-
-    def _private_half(self, tenant: UUID, key_id: bytes) -> HybridPrivateKey | None:
-        half = self._private.get((tenant, key_id))
-        if half is None:
-            try:
-                half = HybridPrivateKey.from_bytes(self._secrets.get(f"transport-{tenant}-{key_id.hex()}"))
-            except KeyNotYetKnown:
-                return None
-            self._private[tenant, key_id] = half
-        return half
 
 
 def _number(decimal: bytes) -> int:

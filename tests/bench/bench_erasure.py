@@ -82,7 +82,7 @@ def people_of(keys: Path, tenant: Tenant, count: int) -> list[bytes]:
 
 async def ask(world: World, tenant: Tenant, count: int) -> list[float]:
     """One request after the other; milliseconds from each one's record to its key being gone, sorted."""
-    kafka = world.stack.endpoints.kafka
+    kafka = world.stack.endpoints
     async with Requests(world) as requests:
         asked = []
         for number in range(1, count + 1):

@@ -36,6 +36,7 @@ from runtime.files import SecretFolder
 from runtime.kafka.batch import headers
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
+from runtime.secrets import FolderSecrets
 from store.__main__ import COLLECT
 from store.keys.keyring import LocalKeyring
 from store.lanes.database import Connection, connect
@@ -271,7 +272,9 @@ async def bench(world: World, tenants: list[Tenant], full: Tenant, account: UUID
             login_dsn(world.stack.endpoints.postgres, "mk_store", world.service.database)
         )
         store = Store(
-            connection, TenantOpener(secrets, view, known_type), Persister(TenantKeks(LocalKeyring(secrets)))
+            connection,
+            TenantOpener(FolderSecrets(secrets), view, known_type),
+            Persister(TenantKeks(LocalKeyring(secrets))),
         )
         at_most_rows_us = 0.0
         print(f"{'tenants × rows':>15} {'rows/s':>8} {'app µs/row':>11}")

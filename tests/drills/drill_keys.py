@@ -1,6 +1,6 @@
 """`make drill-keys`: a database lost after a rotation is recovered, from base backup and WAL, and from the export alone.
 
-A Kafka and a PostgreSQL of its own, with a real WAL archive and a real pg_basebackup. The custodian rotates by itself;
+A secured Kafka and PostgreSQL of its own, with a real WAL archive and a real pg_basebackup. The custodian rotates by itself;
 then the server is killed and its data directory removed. Exit 0 if every message reads that must, and no erased one.
 """
 
@@ -57,7 +57,7 @@ class Drill:
         self.stack.postgres.start()
 
     def back_up(self) -> None:
-        """A real base backup."""
+        """A real base backup, with the superuser's password file, which the server's own user may not read."""
         program = binaries(self.stack.postgres.version, self.user) / "pg_basebackup"
         command = [
             str(program),
@@ -70,14 +70,7 @@ class Drill:
             "-c",
             "fast",
         ]
-        subprocess.run(
-            command,
-            check=True,
-            cwd="/",
-            user=None if self.user is None else self.user[0],
-            group=None if self.user is None else self.user[1],
-            extra_groups=None if self.user is None else [],
-        )
+        subprocess.run(command, check=True, cwd="/")
 
     def lose(self) -> None:
         """Kill the server and remove every byte of the database."""
@@ -187,7 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root.chmod(0o755)
     base = free_port_base()
     try:
-        with LocalStack(root, port_base=base, profile="test") as stack, World.on(stack, base) as world:
+        with (
+            LocalStack(root, port_base=base, profile="test", secure=True) as stack,
+            World.on(stack, base) as world,
+        ):
             play(Drill(root, stack, world), options.wait_s)
     except DrillFailed as failed:
         print(f"FAILED: {failed}", file=sys.stderr)

@@ -125,15 +125,14 @@ def mkc(root: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_with_servers_of_ones_own_the_demo_uses_those(
-    stack: LocalStack, tmp_path: Path, port_base: int
-) -> None:
-    delete_topics(stack.endpoints.kafka)
-    World.drop_database(stack, "mkc")
-    try:
+def test_with_servers_of_ones_own_the_demo_uses_those(root: Path, port_base: int, tmp_path: Path) -> None:
+    """Plain ones, as somebody's own are: here those of the runs before, started by this process."""
+    with LocalStack(root, port_base=port_base, profile="run") as stack:
+        delete_topics(stack.endpoints)
+        World.drop_database(stack, "mkc")
         process = run(
             tmp_path / "own",
-            port_base,
+            free_port_base(),
             "--demo",
             MKC_KAFKA=stack.endpoints.kafka,
             MKC_POSTGRES=stack.endpoints.postgres,
@@ -143,5 +142,3 @@ def test_with_servers_of_ones_own_the_demo_uses_those(
         assert identities(tmp_path / "own") == []
         assert stack.kafka.answers()
         assert stack.postgres.answers()
-    finally:
-        World.drop_database(stack, "mkc")

@@ -144,7 +144,7 @@ def test_offsets_that_were_deleted_unread_are_a_line_in_the_ledger(running: Worl
     )
 
     async def delete() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=running.stack.endpoints.kafka)
+        admin = AIOKafkaAdminClient(**running.stack.endpoints.kafka_client())
         await admin.start()
         try:
             await admin.delete_records({topic: RecordsToDelete(before_offset=done + 7)})

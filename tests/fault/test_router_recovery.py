@@ -155,7 +155,7 @@ async def test_offsets_that_retention_removed_are_a_ledger_line_not_silence(plan
     assert await plant.stop(process) == 0
     for number in range(1, 6):
         await plant.post(*block(number, 1))
-    admin = AIOKafkaAdminClient(bootstrap_servers=plant.kafka)
+    admin = AIOKafkaAdminClient(**plant.endpoints.kafka_client())
     await admin.start()
     await admin.delete_records({TopicPartition(RAW, 0): RecordsToDelete(before_offset=first + 4)})
     await admin.close()

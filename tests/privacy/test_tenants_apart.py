@@ -53,12 +53,13 @@ def test_a_record_moved_to_the_other_tenants_topic_is_set_aside_and_never_stored
 
     async def move() -> None:
         part = TopicPartition(tenant_events_topic(pair.a.slot), 0)
-        bootstrap = world.stack.endpoints.kafka
-        async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="none") as consumer:
+        # Nobody but the router may write there: whoever has its certificate, and not its signing key.
+        endpoints = world.stack.endpoints
+        async with AIOKafkaConsumer(**endpoints.kafka_client("store"), auto_offset_reset="none") as consumer:
             consumer.assign([part])
             await consumer.seek_to_beginning(part)
             record = await consumer.getone(part)
-        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        async with AIOKafkaProducer(**endpoints.kafka_client("router")) as producer:
             topic = tenant_events_topic(pair.b.slot)
             await producer.send_and_wait(topic, record.value, key=record.key, headers=list(record.headers))
 

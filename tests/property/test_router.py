@@ -99,6 +99,10 @@ def split(body: bytes) -> Sequence[Item | BadItem]:
     ]
 
 
+async def nothing_new() -> None:
+    """No key came since."""
+
+
 def scope_of(one: Item) -> str:
     """A bug for the items that are to be defects."""
     if one.native_id == "defect":
@@ -158,10 +162,10 @@ def test_every_item_ends_exactly_once_and_the_line_balances(
             control=Control(failures),
             opener=RecordOpener({RAW_KEY.public.key_id: RAW_KEY}.get, signers),
             signers=signers,
-            reload_keys=lambda: None,
+            reload_keys=nothing_new,
             split=split,
             scope_of=scope_of,
-            routing_key=ROUTING_KEY,
+            routing_key=lambda: ROUTING_KEY,
             outboxes=outboxes,
             clock=CLOCK,
             start=start,
@@ -207,10 +211,10 @@ def test_an_account_that_is_connected_meanwhile_does_not_overtake_itself() -> No
             control=control,
             opener=RecordOpener({RAW_KEY.public.key_id: RAW_KEY}.get, signers),
             signers=signers,
-            reload_keys=lambda: None,
+            reload_keys=nothing_new,
             split=split,
             scope_of=scope_of,
-            routing_key=ROUTING_KEY,
+            routing_key=lambda: ROUTING_KEY,
             outboxes=outboxes,
             clock=CLOCK,
             start=start,
@@ -251,10 +255,10 @@ def test_a_stranger_waits_for_control_only_if_it_came_after_the_last_look_at_it(
             control=control,
             opener=RecordOpener({RAW_KEY.public.key_id: RAW_KEY}.get, signers),
             signers=signers,
-            reload_keys=lambda: None,
+            reload_keys=nothing_new,
             split=split,
             scope_of=scope_of,
-            routing_key=ROUTING_KEY,
+            routing_key=lambda: ROUTING_KEY,
             outboxes=Outboxes(),
             clock=CLOCK,
             start=start,

@@ -42,13 +42,14 @@ class Eraser:
 
     def __init__(self, cell: Cell) -> None:
         keys = cell.world.service.root / "keys"
-        kafka = cell.world.service.endpoints.kafka
+        endpoints = cell.world.service.endpoints
+        kafka, tls = endpoints.kafka, endpoints.kafka_tls("erasure")
         self.cell = cell
         self._signer = Signer.from_bytes("erasure", (keys / "erasure" / "signing.key").read_bytes())
-        self._producer = Producer(kafka, "test-erasure")
+        self._producer = Producer(kafka, "test-erasure", tls=tls)
         self.view = ControlView(read_control_signers(keys / "public" / "control_signers.json"))
-        self.control = ControlReader(kafka, "test-erasure", self.view)
-        self._ends = LogEnds(kafka, "test-erasure-ends")
+        self.control = ControlReader(kafka, "test-erasure", self.view, tls=tls)
+        self._ends = LogEnds(kafka, "test-erasure-ends", tls)
         self._keks = TenantKeks(LocalKeyring(SecretFolder(keys / "store" / "secrets")))
         self._stack = AsyncExitStack()
         self.metrics = ProcessMetrics("erasure")

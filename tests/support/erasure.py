@@ -26,6 +26,7 @@ from contracts.hybrid import HybridPublicKey
 from contracts.outcomes import Outcome, State
 from contracts.sealing import NO_TENANT
 from contracts.signing import Signer
+from deploy.local.stack import Endpoints
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.kafka.clients import Producer, acknowledged
@@ -67,10 +68,11 @@ class Requests:
 
     def __init__(self, world: World) -> None:
         self._keys = world.service.root / "keys"
-        self._kafka = world.service.endpoints.kafka
-        self._producer = Producer(self._kafka, "test-requests")
+        endpoints = world.service.endpoints
+        tls = endpoints.kafka_tls("operator")
+        self._producer = Producer(endpoints.kafka, "test-requests", tls=tls)
         self.view = ControlView(read_control_signers(self._keys / "public" / "control_signers.json"))
-        self._control = ControlReader(self._kafka, "test-requests", self.view)
+        self._control = ControlReader(endpoints.kafka, "test-requests", self.view, tls=tls)
         self._sources: dict[str, EpochSource] = {}
         self._stack = AsyncExitStack()
 
@@ -171,10 +173,10 @@ ERASED = (State.LIVE_ERASED, State.ANSWERED)
 """Where an executed request ends."""
 
 
-async def read_all(bootstrap: str, topic: str) -> list[Any]:
+async def read_all(endpoints: Endpoints, topic: str) -> list[Any]:
     """Every record that is on the topic now."""
     async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="none", enable_auto_commit=False, fetch_max_wait_ms=20
+        **endpoints.kafka_client(), auto_offset_reset="none", enable_auto_commit=False, fetch_max_wait_ms=20
     ) as reader:
         await reader._client.add_topic(topic)
         parts = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
@@ -193,7 +195,7 @@ async def read_all(bootstrap: str, topic: str) -> list[Any]:
 async def told(world: World, view: ControlView, requests: Iterable[UUID]) -> list[Outcome]:
     """Verified outcomes of these requests, in the order of the topic."""
     wanted = set(requests)
-    records = await read_all(world.stack.endpoints.kafka, topics.ERASURE_OUTCOMES)
+    records = await read_all(world.stack.endpoints, topics.ERASURE_OUTCOMES)
     read = [outcomes.decode(one.key, one.value, tuple(one.headers), view.signer) for one in records]
     return [outcome for outcome in read if outcome.request in wanted]
 
@@ -201,6 +203,6 @@ async def told(world: World, view: ControlView, requests: Iterable[UUID]) -> lis
 async def fenced(world: World, view: ControlView, requests: Iterable[UUID]) -> list[Fence]:
     """Verified fences of these requests."""
     wanted = set(requests)
-    records = await read_all(world.stack.endpoints.kafka, topics.ERASURE_FENCES)
+    records = await read_all(world.stack.endpoints, topics.ERASURE_FENCES)
     read = [fences.decode(one.key, one.value, tuple(one.headers), view.signer) for one in records]
     return [fence for fence in read if fence.request in wanted]

@@ -1,7 +1,7 @@
 """A router as its own process on the real Kafka, with everything around it played by the contracts alone.
 
 Control records are signed with keys made here, blocks are sealed as a receiver seals them, events are opened with the
-tenant's private half.
+tenant's private half. Each goes to Kafka under its own certificate; what is looked at is looked at by the administrator.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 from aiokafka import TopicPartition
 
 from contracts import topics
+from contracts.access import Operation, Permit, Resource, slot_permits, static_permits
 from contracts.block import Delivery, pack
 from contracts.control import (
     RECIPIENT_ERASURE,
@@ -45,10 +46,12 @@ from contracts.key_file import RAW_KEYS, current_key
 from contracts.ledger import RawLine
 from contracts.sealing import NO_TENANT, RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from deploy.local.stack import LocalStack
+from deploy.local.environment import certificate_settings
+from deploy.local.stack import Endpoints, LocalStack
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.files import SecretFolder, write_atomic
+from runtime.kafka.acls import AclAdmin
 from runtime.kafka.clients import Producer, acknowledged, consumer
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from tests.support.world import delete_topics
@@ -104,9 +107,10 @@ class SeenEvent:
 class Plant:
     """Everything around one router. Create with `Plant.on`."""
 
-    def __init__(self, kafka: str, root: Path) -> None:
+    def __init__(self, endpoints: Endpoints, root: Path) -> None:
         root.mkdir(mode=0o755, parents=True)
-        self.kafka = kafka
+        self.endpoints = endpoints
+        self.kafka = endpoints.kafka
         self.root = root
         self.secrets = SecretFolder(root / "secrets")
         self.custodian = Signer.from_bytes("custodian", os.urandom(32))
@@ -116,7 +120,8 @@ class Plant:
         self.raw_keys_file = root / "raw_keys.json"
         self.health_port = free_port()
         self.epochs = EpochSource(self.ingest, SystemClock())
-        self.producer = Producer(kafka, "plant")
+        self.producer = Producer(self.kafka, "plant-ingest", tls=endpoints.kafka_tls("ingest"))
+        self._control = Producer(self.kafka, "plant-custodian", tls=endpoints.kafka_tls("custodian"))
         self.processes: list[asyncio.subprocess.Process] = []
         self.overrides: dict[str, str] = {}
 
@@ -124,15 +129,17 @@ class Plant:
     @contextlib.asynccontextmanager
     async def on(cls, stack: LocalStack, folder: Path) -> "AsyncIterator[Plant]":
         """Fresh topics and keys; the router's processes end with the context."""
-        plant = cls(stack.endpoints.kafka, folder)
-        await asyncio.to_thread(delete_topics, plant.kafka)
-        async with TopicAdmin(plant.kafka, TopicSettings()) as admin:
-            await admin.ensure(topics.STATIC_TOPICS)
+        plant = cls(stack.endpoints, folder)
+        await asyncio.to_thread(delete_topics, stack.endpoints)
+        await plant.make_topics(topics.STATIC_TOPICS)
+        group = plant.settings["MKC_ROUTER_GROUP"]
+        await plant.permit([*static_permits(), Permit("router", Operation.READ, Resource.GROUP, group)])
         write_atomic(folder / "router.key", plant.router_key)
         signers = {"custodian": base64.b64encode(plant.custodian.public_raw).decode()}
         write_atomic(folder / "signers.json", json.dumps(signers).encode())
         plant.secrets.put("routing", ROUTING_KEY)
         await plant.producer.start()
+        await plant._control.start()
         try:
             yield plant
         finally:
@@ -141,7 +148,20 @@ class Plant:
                     process.kill()
                     await process.wait()
             await plant.producer.stop()
+            await plant._control.stop()
             shutil.rmtree(folder, ignore_errors=True)
+
+    async def make_topics(self, specs: Sequence[topics.TopicSpec]) -> None:
+        """Make topics as the custodian does."""
+        async with TopicAdmin(self.kafka, TopicSettings(), self.endpoints.kafka_tls("custodian")) as admin:
+            await admin.ensure(specs)
+
+    async def permit(self, permits: Iterable[Permit]) -> None:
+        """Give permissions as an installation does; nothing where everybody may everything."""
+        tls = self.endpoints.kafka_tls()
+        if tls is not None:
+            async with AclAdmin(self.kafka, tls) as acls:
+                await acls.add(permits)
 
     # Control.
 
@@ -149,7 +169,7 @@ class Plant:
         """Publish control records, signed by the custodian."""
         for record in records:
             key, value, headers = encode(record, self.custodian)
-            future = await self.producer.send(topics.CONTROL, value, key=key, headers=headers)
+            future = await self._control.send(topics.CONTROL, value, key=key, headers=headers)
             await acknowledged(future)
 
     async def say_signers(self) -> None:
@@ -186,8 +206,8 @@ class Plant:
         """A tenant that is ready: slot, topics, keys, record."""
         tenant = PlantTenant(uuid4(), uuid4().hex[:12], partitions, HybridPrivateKey.generate())
         if topic:
-            async with TopicAdmin(self.kafka, TopicSettings()) as admin:
-                await admin.ensure(topics.slot_topics(tenant.slot, partitions)[:1])
+            await self.make_topics(topics.slot_topics(tenant.slot, partitions)[:1])
+        await self.permit(slot_permits(tenant.slot))
         self.secrets.put(f"pseudonym-{tenant.tenant}", os.urandom(32))
         await self.say_key(tenant_recipient(tenant.tenant), tenant.private, ended=key_ended)
         await self.say(
@@ -240,6 +260,7 @@ class Plant:
             "MKC_ROUTER_RAW_KEYS_FILE": str(self.raw_keys_file),
             # Of its own: a group waits for members that were killed, and remembers offsets of deleted topics.
             "MKC_ROUTER_GROUP": f"mk.router.{self.root.name}",
+            **certificate_settings(self.endpoints.authority, "router"),
             **self.overrides,
         }
 
@@ -370,7 +391,7 @@ class Plant:
 
     async def records(self, topic: str) -> list[Any]:
         """Every record of a topic up to its present end."""
-        reader = consumer(self.kafka, "plant-reader", group=None)
+        reader = consumer(self.kafka, "plant-reader", group=None, tls=self.endpoints.kafka_tls())
         await reader.start()
         try:
             numbers = reader.partitions_for_topic(topic) or set()

@@ -1,4 +1,8 @@
-"""The one Kafka and one Postgres of a test run: joined if `tests.budget` started them, else started for this session."""
+"""The one Kafka and one Postgres of a test run: joined if `tests.budget` started them, else started for this session.
+
+They are secured: every client shows a certificate and may do what its name may, every login has its password. What is
+about the plain stack starts one of its own.
+"""
 
 import os
 import random
@@ -9,7 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from contracts.access import static_permits
+from deploy.local.processes import in_own_loop
 from deploy.local.stack import LocalStack
+from runtime.kafka.acls import AclAdmin
 
 ROOT_VARIABLE = "MKC_TEST_ROOT"
 PORT_VARIABLE = "MKC_TEST_PORT_BASE"
@@ -40,7 +47,8 @@ def test_stack() -> Iterator[tuple[LocalStack, int]]:
     given = os.environ.get(ROOT_VARIABLE)
     if given:
         base = int(os.environ[PORT_VARIABLE])
-        with LocalStack(Path(given), port_base=base, profile="test") as stack:
+        with LocalStack(Path(given), port_base=base, profile="test", secure=True) as stack:
+            permit_processes(stack)
             yield stack, base
             # What was started again here, after a kill, ends here: `tests.budget` starts it anew for the next folder.
             for node in (stack.kafka, stack.postgres):
@@ -52,10 +60,23 @@ def test_stack() -> Iterator[tuple[LocalStack, int]]:
     root.chmod(0o755)
     base = free_port_base()
     try:
-        with LocalStack(root, port_base=base, profile="test") as stack:
+        with LocalStack(root, port_base=base, profile="test", secure=True) as stack:
+            permit_processes(stack)
             yield stack, base
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def permit_processes(stack: LocalStack) -> None:
+    """Give the processes what an installation gives them; nothing happens to what they have."""
+
+    async def permit() -> None:
+        tls = stack.endpoints.kafka_tls()
+        assert tls is not None
+        async with AclAdmin(stack.endpoints.kafka, tls) as acls:
+            await acls.add(static_permits())
+
+    in_own_loop(permit())
 
 
 test_stack.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it by its name

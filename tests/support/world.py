@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import shutil
-import ssl
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from contracts.ledger import Outcome
 from deploy.local.demo.play import decoded
 from deploy.local.processes import MODULES, PIPELINE, Ports, Service, in_own_loop
 from deploy.local.service_node import ServiceNode
-from deploy.local.stack import LocalStack
+from deploy.local.stack import Endpoints, LocalStack
 from ingest.cli_post import meta_headers
 from runtime import mkc
 from runtime.kafka.topics import TopicSettings
@@ -74,7 +73,7 @@ class World:
         number = f"{os.getpid()}-{next(_numbers)}"
         root = stack.root / f"world-{number}"
         root.mkdir(mode=0o755)
-        delete_topics(stack.endpoints.kafka, stack.endpoints.kafka_tls())
+        delete_topics(stack.endpoints)
         service = Service(
             root,
             stack.endpoints,
@@ -337,15 +336,11 @@ class World:
         in_own_loop(drop())
 
 
-def delete_topics(bootstrap: str, tls: ssl.SSLContext | None = None) -> None:
+def delete_topics(endpoints: Endpoints) -> None:
     """Delete every topic of ours and wait until the names are free."""
 
     async def delete() -> None:
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap,
-            security_protocol="SSL" if tls else "PLAINTEXT",
-            ssl_context=tls,
-        )
+        admin = AIOKafkaAdminClient(**endpoints.kafka_client())
         await admin.start()
         try:
             async with asyncio.timeout(20):

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,13 +19,15 @@ from contracts.control import ControlView
 from contracts.topics import STATIC_TOPICS
 from deploy.local.database import prepare_database
 from deploy.local.identities import make_identities
-from deploy.local.stack import LocalStack
+from deploy.local.stack import Endpoints, LocalStack
 from runtime.clock import SystemClock
 from runtime.files import SecretFolder
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from runtime.metrics import ProcessMetrics
+from runtime.secrets import FolderSecrets
+from store.custody.access import permissions
 from store.custody.control import Announced, ControlPublisher, announce_keys
 from store.custody.database import SQL
 from store.custody.duties import Duties, Tools
@@ -51,15 +54,30 @@ def _nothing(_tenant: UUID, _step: Step) -> None:
 class Cell:
     """Where everything of one database cell is."""
 
-    kafka: str
+    endpoints: Endpoints
     keys: Path
     logins: dict[str, str]
 
     @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return self.endpoints.kafka
+
+    def tls(self, name: str) -> ssl.SSLContext | None:
+        """How the holder of that name's certificate connects."""
+        return self.endpoints.kafka_tls(name)
+
+    @property
     def settings(self) -> OperatorSettings:
         """The operator's, as the environment would give them."""
+        authority = self.endpoints.authority
+        assert authority is not None
+        files = authority.files("operator")
         return OperatorSettings(
             kafka=self.kafka,
+            kafka_ca_file=files.ca,
+            kafka_cert_file=files.certificate,
+            kafka_key_file=files.key,
             signing_key_file=self.keys / "operator" / "signing.key",
             control_signers_file=self.keys / "public" / "control_signers.json",
             database=self.logins["mk_custodian"],
@@ -92,7 +110,9 @@ class Cell:
     async def view(self) -> AsyncIterator[ControlView]:
         """Control as a reader with the pinned signers sees it, up to its present end."""
         pinned = load_control_signers(self.keys / "public" / "control_signers.json", "signers")
-        async with ControlReader(self.kafka, "test-view", ControlView(pinned)) as reader:
+        async with ControlReader(
+            self.kafka, "test-view", ControlView(pinned), tls=self.tls("router")
+        ) as reader:
             yield reader.view
 
     @asynccontextmanager
@@ -101,26 +121,28 @@ class Cell:
         pinned = load_control_signers(self.keys / "public" / "control_signers.json", "signers")
         signer = load_signer("custodian", self.keys / "custodian" / "signing.key", "key")
         async with AsyncExitStack() as stack:
-            admin = await stack.enter_async_context(TopicAdmin(self.kafka, TopicSettings()))
+            tls = self.tls("custodian")
+            admin = await stack.enter_async_context(TopicAdmin(self.kafka, TopicSettings(), tls))
             await admin.ensure(STATIC_TOPICS)
-            producer = Producer(self.kafka, "test-custodian")
+            producer = Producer(self.kafka, "test-custodian", tls=tls)
             await producer.start()
             stack.push_async_callback(producer.stop)
-            announced = Announced(self.kafka, "test-custodian", pinned)
+            announced = Announced(self.kafka, "test-custodian", pinned, tls=tls)
             await stack.enter_async_context(announced.reader)
+            access = await stack.enter_async_context(permissions(self.kafka, tls))
             connection = await stack.enter_async_context(self.connection())
             tools = Tools(
                 kafka=self.kafka,
-                tls=None,
-                access=None,
+                tls=tls,
+                access=access,
                 grant_keys=GrantKeySender(producer, signer),
                 admin=admin,
                 publisher=ControlPublisher(producer, signer),
                 announced=announced,
                 provider=LocalKeyring(self.secrets("store")),
-                store_secrets=self.secrets("store"),
-                router_secrets=self.secrets("router"),
-                erasure_secrets=self.secrets("erasure"),
+                store_secrets=FolderSecrets(self.secrets("store")),
+                router_secrets=FolderSecrets(self.secrets("router")),
+                erasure_secrets=FolderSecrets(self.secrets("erasure")),
                 public_keys=self.keys / "public",
                 request_keys=RequestKeyFile(self.keys / "public" / "request_keys.json", signer),
                 headroom={1: 2, 8: 1},
@@ -196,10 +218,10 @@ def cell(stack: LocalStack, tmp_path: Path) -> Iterator[Cell]:
     name = f"custody_{os.getpid()}_{next(_numbers)}"
     keys = tmp_path / "keys"
     make_identities(keys)
-    logins = prepare_database(stack.endpoints.postgres, name)
+    logins = prepare_database(stack.endpoints.postgres, name, stack.endpoints.passwords)
     try:
         asyncio.run(migrate(logins["mk_custodian"]))
-        yield Cell(stack.endpoints.kafka, keys, logins)
+        yield Cell(stack.endpoints, keys, logins)
     finally:
         asyncio.run(_drop(stack.endpoints.postgres, name))
 

@@ -129,7 +129,7 @@ async def test_what_a_stranger_displaces_or_puts_back_on_control_is_announced_ag
         await custodian.duties.full_pass()
         operator = load_signer("operator", cell.keys / "operator" / "signing.key", "key")
         key, value, headers = encode(gone, operator)
-        producer = Producer(cell.kafka, "stranger")
+        producer = Producer(cell.kafka, "stranger", tls=cell.tls("admin"))
         await producer.start()
         try:
             unsigned = await producer.send(CONTROL, None, key=kept.record_id.encode(), partition=0)
@@ -139,20 +139,20 @@ async def test_what_a_stranger_displaces_or_puts_back_on_control_is_announced_ag
         finally:
             await producer.stop()
         assert await custodian.duties.full_pass()
-        said = await _last_on_control(cell.kafka, after + 1)
+        said = await _last_on_control(cell, after + 1)
         assert {key for key, value in said if value} >= {kept.record_id.encode(), key}
         async with cell.view() as view:
             assert view.accounts[gone.account].consent.state == "withdrawn"
             assert view.accounts_named(IdKind.PAGE, "81")[0].account == kept.account
-        before = len(await _last_on_control(cell.kafka, after + 1))
+        before = len(await _last_on_control(cell, after + 1))
         assert await custodian.duties.full_pass()
-        assert len(await _last_on_control(cell.kafka, after + 1)) == before
+        assert len(await _last_on_control(cell, after + 1)) == before
 
 
-async def _last_on_control(kafka: str, first: int) -> list[tuple[bytes, bytes | None]]:
+async def _last_on_control(cell: Cell, first: int) -> list[tuple[bytes, bytes | None]]:
     """Key and value of each record from there on."""
     at = TopicPartition(CONTROL, 0)
-    reader = consumer(kafka, "test-control", group=None)
+    reader = consumer(cell.kafka, "test-control", group=None, tls=cell.tls("router"))
     await reader.start()
     try:
         reader.assign([at])

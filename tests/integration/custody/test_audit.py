@@ -45,7 +45,14 @@ class Log:
         self.sequencer = self.another()
 
     def another(self) -> Sequencer:
-        return Sequencer(self.cell.logins["mk_erasure"], self.cell.kafka, self.producer, ERASURE, signers)
+        return Sequencer(
+            self.cell.logins["mk_erasure"],
+            self.cell.kafka,
+            self.producer,
+            ERASURE,
+            signers,
+            self.cell.tls("erasure"),
+        )
 
     async def say(self, count: int) -> None:
         for number in range(count):
@@ -53,7 +60,7 @@ class Log:
             await append(self.connection, entry)
 
     async def examine(self) -> Examined:
-        anchored = await read_all(self.cell.kafka, signers)
+        anchored = await read_all(self.cell.kafka, signers, self.cell.tls("operator"))
         return examine(await read_rows(self.connection), anchored.checkpoints)
 
     async def tamper(self, statement: str, *arguments: object) -> None:
@@ -65,10 +72,10 @@ class Log:
 
 @asynccontextmanager
 async def opened(cell: Cell) -> AsyncIterator[Log]:
-    delete_topics(cell.kafka)
-    async with TopicAdmin(cell.kafka, TopicSettings()) as admin:
+    delete_topics(cell.endpoints)
+    async with TopicAdmin(cell.kafka, TopicSettings(), cell.tls("custodian")) as admin:
         await admin.ensure([topics.BY_NAME[topics.AUDIT_CHECKPOINTS]])
-    producer = Producer(cell.kafka, "test-audit")
+    producer = Producer(cell.kafka, "test-audit", tls=cell.tls("erasure"))
     await producer.start()
     try:
         async with cell.connection("mk_erasure") as connection:
@@ -112,7 +119,9 @@ async def test_an_entry_of_a_transaction_that_was_rolled_back_never_was(log: Log
 async def test_a_head_that_was_signed_only_is_anchored_by_the_next_process(log: Log) -> None:
     await log.say(2)
     nowhere = Producer("127.0.0.1:1", "test-audit-nowhere")
-    cut_off = Sequencer(log.cell.logins["mk_erasure"], log.cell.kafka, nowhere, ERASURE, signers)
+    cut_off = Sequencer(
+        log.cell.logins["mk_erasure"], log.cell.kafka, nowhere, ERASURE, signers, log.cell.tls("erasure")
+    )
     await cut_off.resume(log.connection)
     with pytest.raises(BrokerUnavailable):
         await cut_off.step(log.connection)
@@ -164,7 +173,7 @@ async def test_of_two_sequencers_one_acts_and_the_other_follows(log: Log) -> Non
 async def _anchored(log: Log, size: int) -> None:
     async with asyncio.timeout(20):
         while True:
-            last = await read_last(log.cell.kafka, signers)
+            last = await read_last(log.cell.kafka, signers, log.cell.tls("operator"))
             if last is not None and last.tree_size == size:
                 return
             await asyncio.sleep(0.05)
@@ -181,9 +190,9 @@ async def test_a_forged_checkpoint_is_no_anchor(log: Log) -> None:
     await acknowledged(
         await log.producer.send(topics.AUDIT_CHECKPOINTS, value, key=key, headers=headers, partition=0)
     )
-    anchored = await read_all(log.cell.kafka, signers)
+    anchored = await read_all(log.cell.kafka, signers, log.cell.tls("operator"))
     assert (len(anchored.checkpoints), anchored.refused) == (1, 1)
-    assert (await read_last(log.cell.kafka, signers)) == anchored.checkpoints[0]
+    assert (await read_last(log.cell.kafka, signers, log.cell.tls("operator"))) == anchored.checkpoints[0]
 
 
 EDIT = """UPDATE mk.audit_entry SET entry = convert_to(replace(convert_from(entry, 'UTF8'), '"n":2', '"n":7'), 'UTF8')"""

@@ -33,7 +33,9 @@ def _send(
     world: World, topic: str, values: list[tuple[bytes | None, bytes]], partition: int | None
 ) -> list[int]:
     async def send() -> list[int]:
-        producer = Producer(world.stack.endpoints.kafka, "test")
+        producer = Producer(
+            world.stack.endpoints.kafka, "test", tls=world.stack.endpoints.kafka_tls("router")
+        )
         await producer.start()
         try:
             sent = [await producer.send(topic, value, key=key, partition=partition) for key, value in values]
@@ -46,7 +48,12 @@ def _send(
 
 def _commit(world: World, offset: int) -> None:
     async def commit() -> None:
-        client = consumer(world.stack.endpoints.kafka, "test", group=ROUTER_GROUP)
+        client = consumer(
+            world.stack.endpoints.kafka,
+            "test",
+            group=ROUTER_GROUP,
+            tls=world.stack.endpoints.kafka_tls("router"),
+        )
         await client.start()
         try:
             at = TopicPartition(topics.RAW, 0)
@@ -149,7 +156,7 @@ def _doctor(world: World) -> tuple[int, Any]:
 
 def _alter(world: World, topic: str, name: str, value: str) -> None:
     async def alter() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=world.stack.endpoints.kafka)
+        admin = AIOKafkaAdminClient(**world.stack.endpoints.kafka_client())
         await admin.start()
         try:
             described = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])

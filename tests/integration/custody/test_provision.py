@@ -226,7 +226,9 @@ async def test_a_reader_with_other_pinned_signers_believes_none_of_it(cell: Cell
         async with cell.view() as view:
             assert tenant in view.tenants
         stranger = ControlView({})
-        pinned_by_nobody = type(custodian.tools.announced.reader)(cell.kafka, "test-stranger", stranger)
+        pinned_by_nobody = type(custodian.tools.announced.reader)(
+            cell.kafka, "test-stranger", stranger, tls=cell.tls("router")
+        )
         async with pinned_by_nobody:
             assert stranger.tenants == {}
             assert stranger.signers == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -62,11 +63,11 @@ async def test_nothing_of_a_migration_that_fails_stays(cell: Cell) -> None:
 async def test_preparing_a_database_again_corrects_a_login_that_inherits(
     stack: LocalStack, cell: Cell
 ) -> None:
-    name = cell.logins["mk_store"].rpartition("/")[2]
+    name = urlsplit(cell.logins["mk_store"]).path.removeprefix("/")
     admin = await asyncpg.connect(stack.endpoints.postgres)
     try:
         await admin.execute("ALTER ROLE mk_store INHERIT")
-        assert prepare_database(stack.endpoints.postgres, name) == cell.logins
+        assert prepare_database(stack.endpoints.postgres, name, stack.endpoints.passwords) == cell.logins
         assert not await admin.fetchval("SELECT rolinherit FROM pg_roles WHERE rolname = 'mk_store'")
     finally:
         await admin.close()
@@ -116,7 +117,8 @@ async def test_a_tenants_changed_column_index_or_right_is_named(cell: Cell) -> N
 
 
 async def test_a_database_that_is_not_there_is_waited_for_and_not_the_custodians_end(cell: Cell) -> None:
-    absent = cell.logins["mk_custodian"] + "_absent"
+    login = urlsplit(cell.logins["mk_custodian"])
+    absent = login._replace(path=login.path + "_absent").geturl()
     with pytest.raises(DatabaseUnavailable):
         async with connected(absent, "test"):
             pass

@@ -85,7 +85,7 @@ async def test_disconnecting_asks_for_the_erasure_of_what_the_account_brought_on
 
 async def ends(cell: Cell) -> dict[TopicPartition, int]:
     """Where the topic of requests ends now."""
-    reader = consumer(cell.kafka, "test-requests", group=None)
+    reader = consumer(cell.kafka, "test-requests", group=None, tls=cell.tls("erasure"))
     await reader.start()
     try:
         found = await reader.end_offsets([TopicPartition(ERASURE_REQUESTS, number) for number in range(4)])
@@ -98,7 +98,7 @@ async def requests(
     cell: Cell, custodian: Custodian, since: dict[TopicPartition, int]
 ) -> list[AccountRequest]:
     """What erasure finds on its topic from there on, opened with its key."""
-    secrets = custodian.tools.erasure_secrets
+    secrets = cell.secrets("erasure")
 
     def private(key_id: bytes) -> HybridPrivateKey | None:
         name = f"transport-{key_id.hex()}"
@@ -108,7 +108,7 @@ async def requests(
     found: list[AccountRequest] = []
     async with cell.view() as view:
         opener = RecordOpener(private, view.signer)
-        reader = consumer(cell.kafka, "test-requests", group=None)
+        reader = consumer(cell.kafka, "test-requests", group=None, tls=cell.tls("erasure"))
         await reader.start()
         try:
             reader.assign(list(since))

@@ -19,7 +19,7 @@ from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.key_file import REQUEST_KEYS
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from deploy.local.stack import LocalStack
+from deploy.local.stack import Endpoints, LocalStack
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from tests.integration.ingest.test_process import (
     CUSTODIAN,
@@ -39,11 +39,13 @@ from tests.integration.ingest.test_wire_callbacks import DELETION, USER, signed_
 @pytest.fixture
 def receiver(stack: LocalStack, tmp_path: Path) -> Iterator[Receiver]:
     async def topics_exist() -> None:
-        async with TopicAdmin(stack.endpoints.kafka, TopicSettings()) as admin:
+        async with TopicAdmin(
+            stack.endpoints.kafka, TopicSettings(), stack.endpoints.kafka_tls("custodian")
+        ) as admin:
             await admin.ensure(topics.STATIC_TOPICS)
 
     asyncio.run(topics_exist())
-    with receiver_in(tmp_path, stack.endpoints.kafka) as made:
+    with receiver_in(tmp_path, stack.endpoints) as made:
         yield made
 
 
@@ -59,7 +61,7 @@ def metrics_of(receiver: Receiver) -> bytes:
     return fetch(receiver.health_port, "GET", "/metrics")[2]
 
 
-def on_requests(kafka: str) -> list[tuple[bytes, CallbackRequest]]:
+def on_requests(endpoints: Endpoints) -> list[tuple[bytes, CallbackRequest]]:
     """Key and content of each callback on the topic that this receiver sealed."""
     opener = RecordOpener(
         lambda key_id: PRIVATE if key_id == PRIVATE.public.key_id else None,
@@ -68,7 +70,7 @@ def on_requests(kafka: str) -> list[tuple[bytes, CallbackRequest]]:
 
     async def read() -> list[tuple[bytes, CallbackRequest]]:
         found: list[tuple[bytes, CallbackRequest]] = []
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+        consumer = AIOKafkaConsumer(**endpoints.kafka_client("erasure"))
         await consumer.start()
         try:
             partitions = [TopicPartition(topics.ERASURE_REQUESTS, number) for number in range(4)]
@@ -118,7 +120,7 @@ def test_an_answered_callback_is_on_kafka_sealed_to_erasure_and_in_no_log(
     assert says["url"] == f"{PAGE}/{says['confirmation_code']}"
     assert post(receiver, signed_form(secret=b"forged"))[0] == 401
     # 3. What was answered is what stands on the topic.
-    [(key, made)] = on_requests(stack.endpoints.kafka)
+    [(key, made)] = on_requests(stack.endpoints)
     assert key == callback_key("demo", USER)
     assert made.user_id == USER
     assert made.code_sha256 == hashlib.sha256(says["confirmation_code"].encode()).hexdigest()

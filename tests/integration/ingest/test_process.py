@@ -29,7 +29,8 @@ from contracts.hybrid import HybridPrivateKey
 from contracts.key_file import RAW_KEYS, REQUEST_KEYS, PublishedKey
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from deploy.local.stack import LocalStack
+from deploy.local.environment import certificate_settings
+from deploy.local.stack import Endpoints, LocalStack
 from ingest import cli_post
 from runtime.files import write_atomic
 from runtime.kafka.topics import TopicAdmin, TopicSettings
@@ -58,7 +59,7 @@ class Receiver:
     """`python -m ingest` with keys and apps of its own."""
 
     folder: Path
-    kafka: str
+    endpoints: Endpoints
     port: int = field(default_factory=free_port)
     health_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -97,12 +98,13 @@ class Receiver:
         settings = {name: str(self.folder / file) for name, file in files.items()}
         settings |= {
             "ERASURE_PAGE_URL": PAGE,
-            "KAFKA": self.kafka,
+            "KAFKA": self.endpoints.kafka,
             "PORT": str(self.port),
             "HEALTH_PORT": str(self.health_port),
         }
         return {
             "PATH": os.environ["PATH"],
+            **certificate_settings(self.endpoints.authority, "ingest"),
             **{f"MKC_INGEST_{name}": value for name, value in (settings | overrides).items()},
         }
 
@@ -175,7 +177,7 @@ def eventually(condition: Callable[[], bool], timeout_s: float) -> None:
         time.sleep(0.05)
 
 
-def on_raw(kafka: str) -> list[bytes]:
+def on_raw(endpoints: Endpoints) -> list[bytes]:
     """The bodies of every block on the raw topic that this receiver sealed."""
     opener = RecordOpener(
         lambda key_id: PRIVATE if key_id == PRIVATE.public.key_id else None,
@@ -184,7 +186,7 @@ def on_raw(kafka: str) -> list[bytes]:
 
     async def read() -> list[bytes]:
         bodies: list[bytes] = []
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka, max_partition_fetch_bytes=8 << 20)
+        consumer = AIOKafkaConsumer(**endpoints.kafka_client("router"), max_partition_fetch_bytes=8 << 20)
         await consumer.start()
         try:
             partitions = [TopicPartition(topics.RAW, number) for number in range(4)]
@@ -215,8 +217,8 @@ def on_raw(kafka: str) -> list[bytes]:
 
 
 @contextmanager
-def receiver_in(folder: Path, kafka: str) -> Iterator[Receiver]:
-    receiver = Receiver(folder, kafka)
+def receiver_in(folder: Path, endpoints: Endpoints) -> Iterator[Receiver]:
+    receiver = Receiver(folder, endpoints)
     receiver.prepare()
     try:
         yield receiver
@@ -228,17 +230,19 @@ def receiver_in(folder: Path, kafka: str) -> Iterator[Receiver]:
 
 @pytest.fixture
 def receiver(stack: LocalStack, tmp_path: Path) -> Iterator[Receiver]:
+    tls = stack.endpoints.kafka_tls("custodian")
+
     async def fresh_topic() -> None:
-        async with TopicAdmin(stack.endpoints.kafka, TopicSettings()) as admin:
+        async with TopicAdmin(stack.endpoints.kafka, TopicSettings(), tls) as admin:
             await admin.ensure([topics.BY_NAME[topics.RAW]])
 
     asyncio.run(fresh_topic())
-    with receiver_in(tmp_path, stack.endpoints.kafka) as prepared:
+    with receiver_in(tmp_path, stack.endpoints) as prepared:
         yield prepared
 
 
-def ours(kafka: str, mark: bytes) -> list[bytes]:
-    return sorted(body for body in on_raw(kafka) if mark in body)
+def ours(endpoints: Endpoints, mark: bytes) -> list[bytes]:
+    return sorted(body for body in on_raw(endpoints) if mark in body)
 
 
 @pytest.mark.kafka
@@ -252,7 +256,7 @@ def test_every_200_is_on_the_raw_topic_once_readable_only_with_the_key(receiver:
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(receiver.post, bodies))
     assert [status for status, _, _ in answers] == [200] * len(bodies)
-    assert ours(receiver.kafka, mark) == sorted(bodies)
+    assert ours(receiver.endpoints, mark) == sorted(bodies)
     assert receiver.post(b"x" * (4 * 1_048_576 + 1))[0] == 413
     assert receiver.stop() == 0
 
@@ -306,14 +310,14 @@ def test_while_kafka_is_dead_the_answer_is_503_in_time_and_it_recovers_without_a
     eventually(lambda: receiver.health("/readyz") == 200, 5)
     assert receiver.process.poll() is None
     assert receiver.process.pid == pid
-    stored = ours(receiver.kafka, mark)
+    stored = ours(receiver.endpoints, mark)
     assert stored.count(b"before " + mark) == 1
     assert b"after " + mark in stored
     assert receiver.stop() == 0
 
 
 def test_without_kafka_it_starts_answers_handshakes_and_says_503(tmp_path: Path) -> None:
-    with receiver_in(tmp_path, f"127.0.0.1:{free_port()}") as receiver:
+    with receiver_in(tmp_path, Endpoints(f"127.0.0.1:{free_port()}", "")) as receiver:
         receiver.start(ready=False)
         query = f"?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={TOKEN.decode()}"
         assert fetch(receiver.port, "GET", "/webhooks/meta/demo" + query)[::2] == (200, b"1158201444")
@@ -364,7 +368,7 @@ def test_sigterm_answers_what_is_under_way_and_keeps_every_200(receiver: Receive
         for worker in workers:
             worker.result()
     assert len(promised) > 50
-    assert set(promised) <= set(ours(receiver.kafka, mark))
+    assert set(promised) <= set(ours(receiver.endpoints, mark))
     assert b'"outcome":"complete"' in receiver.log()
 
 
@@ -387,7 +391,7 @@ def test_no_log_line_and_no_metric_shows_a_body_a_signature_or_a_secret(receiver
 
 
 def test_unusable_settings_are_one_line_that_names_the_setting_and_never_its_value(tmp_path: Path) -> None:
-    with receiver_in(tmp_path, "127.0.0.1:1") as receiver:
+    with receiver_in(tmp_path, Endpoints("127.0.0.1:1", "")) as receiver:
         for setting, overrides in {
             "MKC_INGEST_PROT": {"PROT": "canary"},
             "MKC_INGEST_APPS_FILE": {"APPS_FILE": str(tmp_path / "canary")},
@@ -404,7 +408,7 @@ def test_unusable_settings_are_one_line_that_names_the_setting_and_never_its_val
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
-    with receiver_in(tmp_path, "127.0.0.1:1") as receiver, socket.socket() as taken:
+    with receiver_in(tmp_path, Endpoints("127.0.0.1:1", "")) as receiver, socket.socket() as taken:
         taken.bind(("127.0.0.1", receiver.port))
         taken.listen()
         code, said = receiver.run_to_end()

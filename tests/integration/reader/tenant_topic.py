@@ -19,17 +19,22 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from contracts import headers as h
 from contracts import topics
+from contracts.access import grant_permits, slot_permits
 from contracts.hybrid import HybridPrivateKey
 from contracts.ids import event_id
 from contracts.reader import EventOpener, KeyFolder, TenantReader, pinned
 from contracts.sealing import SealingEpoch
 from contracts.signing import Signer
 from contracts.subject_erased import SubjectErased, announcement
+from deploy.local.stack import Endpoints
+from runtime.kafka.acls import AclAdmin
 from runtime.kafka.batch import headers as written
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.topics import TopicAdmin, TopicSettings
+from runtime.tls import TlsFiles, client_context
 
 _numbers = itertools.count(1)
+READER = "reader-tests"
 MARIA, JOSE = b"maria...........", b"jose............"
 
 
@@ -37,7 +42,7 @@ MARIA, JOSE = b"maria...........", b"jose............"
 class TenantTopic:
     """The writers' side, and what a reader is given."""
 
-    bootstrap: str
+    endpoints: Endpoints
     topic: str
     tenant: UUID
     keys: Path
@@ -48,12 +53,15 @@ class TenantTopic:
 
     @classmethod
     @asynccontextmanager
-    async def on(cls, bootstrap: str, keys: Path, partitions: int = 1) -> AsyncIterator[Self]:
+    async def on(cls, endpoints: Endpoints, keys: Path, partitions: int = 1) -> AsyncIterator[Self]:
         """A fresh topic; the reader's key folder is `keys` and has the tenant's key."""
         slot = f"reader{os.getpid()}x{next(_numbers)}"
-        async with TopicAdmin(bootstrap, TopicSettings()) as admin:
+        tls = endpoints.kafka_tls("custodian")
+        async with TopicAdmin(endpoints.kafka, TopicSettings(), tls) as admin:
             await admin.ensure(topics.slot_topics(slot, partitions)[:1])
-        producer = Producer(bootstrap, "test-router")
+        async with AclAdmin(endpoints.kafka, tls) as acls:
+            await acls.add(slot_permits(slot) | grant_permits(READER, slot))
+        producer = Producer(endpoints.kafka, "test-router", tls=endpoints.kafka_tls("router"))
         await producer.start()
         private = HybridPrivateKey.generate()
         (keys / f"transport-{private.public.key_id.hex()}").write_bytes(private.raw)
@@ -63,7 +71,7 @@ class TenantTopic:
         }
         topic = topics.tenant_events_topic(slot)
         try:
-            yield cls(bootstrap, topic, uuid4(), keys, private, signers, producer, partitions)
+            yield cls(endpoints, topic, uuid4(), keys, private, signers, producer, partitions)
         finally:
             await producer.stop()
 
@@ -123,7 +131,7 @@ class TenantTopic:
 
     async def expire(self, before: int, partition: int = 0) -> None:
         """The log loses everything below an offset, as retention does."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = AIOKafkaAdminClient(**self.endpoints.kafka_client())
         await admin.start()
         try:
             at = TopicPartition(self.topic, partition)
@@ -168,8 +176,22 @@ class TenantTopic:
         return EventOpener(KeyFolder(self.keys), pinned(self.public_keys), tenant=self.tenant)
 
     def reader(self, group: str = "readers", **options: object) -> TenantReader:
-        """A reader of a group."""
-        return TenantReader(self.bootstrap, self.topic, group, self.opener(), **options)  # type: ignore[arg-type]
+        """A reader of a group, with the certificate of a downstream service that has a grant."""
+        tls = client_context(reader_files(self.endpoints), "test")
+        return TenantReader(
+            self.endpoints.kafka,
+            self.topic,
+            f"{READER}.{group}",
+            self.opener(),
+            tls=tls,
+            **options,  # type: ignore[arg-type]
+        )
+
+
+def reader_files(endpoints: Endpoints) -> TlsFiles:
+    """The reader's certificate."""
+    assert endpoints.authority is not None
+    return endpoints.authority.issue(READER)
 
 
 def _data(text: str) -> bytes:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from deploy.local.stack import LocalStack
-from tests.integration.reader.tenant_topic import MARIA, TenantTopic
+from runtime.tls import TlsFiles
+from tests.integration.reader.tenant_topic import MARIA, READER, TenantTopic, reader_files
 
 NODE_READER = Path(__file__).parents[3] / "contracts" / "readers" / "node"
 pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("node_reader")]
@@ -29,12 +30,18 @@ def test_it_has_no_native_add_ons() -> None:
     assert not list((NODE_READER / "node_modules").rglob("binding.gyp"))
 
 
+def tls_of(files: TlsFiles) -> dict[str, str]:
+    """As the example takes it."""
+    return {"ca": str(files.ca), "cert": str(files.certificate), "key": str(files.key)}
+
+
 async def consume(tenant: TenantTopic, group: str, count: int) -> list[dict[str, Any]]:
     """What it says of the next `count` records."""
     settings = {
-        "brokers": [tenant.bootstrap],
+        "brokers": [tenant.endpoints.kafka],
+        "tls": tls_of(reader_files(tenant.endpoints)),
         "topic": tenant.topic,
-        "group": group,
+        "group": f"{READER}.{group}",
         "keys": str(tenant.keys),
         "signers": tenant.public_keys,
         "tenant": str(tenant.tenant),
@@ -57,7 +64,7 @@ async def consume(tenant: TenantTopic, group: str, count: int) -> list[dict[str,
 async def test_it_reads_a_live_topic_and_goes_on_where_it_committed(
     stack: LocalStack, tmp_path: Path
 ) -> None:
-    async with TenantTopic.on(stack.endpoints.kafka, tmp_path) as tenant:
+    async with TenantTopic.on(stack.endpoints, tmp_path) as tenant:
         await tenant.say("Olá", "tudo bem?")
         await tenant.say("falsa", signer="mallory")
         erased = await tenant.erase(MARIA)

@@ -19,13 +19,13 @@ pytestmark = [pytest.mark.kafka]
 
 @pytest.fixture
 async def tenant(stack: LocalStack, tmp_path: Path) -> AsyncIterator[TenantTopic]:
-    async with TenantTopic.on(stack.endpoints.kafka, tmp_path) as fresh:
+    async with TenantTopic.on(stack.endpoints, tmp_path) as fresh:
         yield fresh
 
 
 @pytest.fixture
 async def wide(stack: LocalStack, tmp_path: Path) -> AsyncIterator[TenantTopic]:
-    async with TenantTopic.on(stack.endpoints.kafka, tmp_path, partitions=2) as fresh:
+    async with TenantTopic.on(stack.endpoints, tmp_path, partitions=2) as fresh:
         yield fresh
 
 

@@ -16,7 +16,6 @@ from contracts.topics import ERASURE_REQUESTS, QUARANTINE_RAW, slot_topics
 from router.raw_keys import days_wanted
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
-from runtime.kafka.topics import TopicAdmin, TopicSettings
 from tests.support import bodies
 from tests.support.plant import Plant, known
 
@@ -246,8 +245,7 @@ async def test_a_tenant_without_its_topic_holds_up_nobody(plant: Plant) -> None:
         line = await plant.line(await plant.post(bodies.messenger(f"m_{number}", "fine")), timeout_s=5)
         assert line.tenants[str(healthy.tenant)].events == 1
     assert (0, stuck) not in await plant.lines()
-    async with TopicAdmin(plant.kafka, TopicSettings()) as admin:
-        await admin.ensure(slot_topics(missing.slot, 1)[:1])
+    await plant.make_topics(slot_topics(missing.slot, 1)[:1])
     assert (await plant.line(stuck, timeout_s=40)).tenants[str(missing.tenant)].events == 1
 
 

@@ -44,9 +44,10 @@ class Writer:
 
 @pytest_asyncio.fixture
 async def writer(stack: LocalStack) -> AsyncIterator[Writer]:
-    async with TopicAdmin(stack.endpoints.kafka, TopicSettings()) as admin:
+    tls = stack.endpoints.kafka_tls("custodian")
+    async with TopicAdmin(stack.endpoints.kafka, TopicSettings(), tls) as admin:
         await admin.ensure(topics.STATIC_TOPICS)
-    producer = Producer(stack.endpoints.kafka, "control-test")
+    producer = Producer(stack.endpoints.kafka, "control-test", tls=tls)
     await producer.start()
     yield Writer(producer)
     await producer.stop()
@@ -54,7 +55,8 @@ async def writer(stack: LocalStack) -> AsyncIterator[Writer]:
 
 def reader(stack: LocalStack, metrics: ProcessMetrics | None = None) -> ControlReader:
     pinned = control.pinned_signers({"custodian": b64encode(CUSTODIAN.public_raw).decode()})
-    return ControlReader(stack.endpoints.kafka, "control-test", control.ControlView(pinned), metrics)
+    tls = stack.endpoints.kafka_tls("router")
+    return ControlReader(stack.endpoints.kafka, "control-test", control.ControlView(pinned), metrics, tls)
 
 
 async def test_what_was_written_before_the_start_is_in_the_view_when_start_returns(

@@ -47,12 +47,14 @@ async def test_what_cannot_be_decoded_comes_without_content_and_everything_else_
     stack: LocalStack,
 ) -> None:
     topic = f"mk.unreadable.{uuid4().hex[:8]}"
+    # The administrator's: nobody else may write a topic that is not declared.
+    tls = stack.endpoints.kafka_tls()
     spec = TopicSpec(topic, "", "", (), (), 1, 1, 3_600_000, 1 << 20)
-    async with TopicAdmin(stack.endpoints.kafka, TopicSettings()) as admin:
+    async with TopicAdmin(stack.endpoints.kafka, TopicSettings(), tls) as admin:
         await admin.ensure([spec])
-    producer = AIOKafkaProducer(bootstrap_servers=stack.endpoints.kafka)
+    producer = AIOKafkaProducer(**stack.endpoints.kafka_client())
     await producer.start()
-    reader = consumer(stack.endpoints.kafka, "test-unreadable", group=None)
+    reader = consumer(stack.endpoints.kafka, "test-unreadable", group=None, tls=tls)
     await reader.start()
     try:
         await put(producer, topic, b"one")

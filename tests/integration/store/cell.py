@@ -41,7 +41,9 @@ class Cell:
 
     def dsn(self, login: str) -> str:
         """The DSN of a login."""
-        return login_dsn(self.world.stack.endpoints.postgres, login, self.world.service.database)
+        endpoints = self.world.stack.endpoints
+        plain = login_dsn(endpoints.postgres, login, self.world.service.database)
+        return plain if endpoints.passwords is None else endpoints.passwords.dsn(plain, login)
 
     def new_tenant(self) -> Tenant:
         """A tenant with its lane at 0."""

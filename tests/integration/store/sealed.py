@@ -29,14 +29,18 @@ class Router:
         key = (keys / "router" / "signing.key").read_bytes()
         self._epochs = EpochSource(signer or Signer.from_bytes("router", key), SystemClock())
         self._custodian = Signer.from_bytes("custodian", (keys / "custodian" / "signing.key").read_bytes())
-        self._producer = Producer(world.service.endpoints.kafka, "test-router")
+        endpoints = world.service.endpoints
+        self._producer = Producer(endpoints.kafka, "test-router", tls=endpoints.kafka_tls("router"))
+        self._announcer = Producer(endpoints.kafka, "test-custodian", tls=endpoints.kafka_tls("custodian"))
         self.view = ControlView(read_control_signers(keys / "public" / "control_signers.json"))
-        self._control = ControlReader(world.service.endpoints.kafka, "test-router", self.view)
+        tls = endpoints.kafka_tls("router")
+        self._control = ControlReader(endpoints.kafka, "test-router", self.view, tls=tls)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._producer.start()
-        self._stack.push_async_callback(self._producer.stop)
+        for producer in (self._producer, self._announcer):
+            await producer.start()
+            self._stack.push_async_callback(producer.stop)
         await self._stack.enter_async_context(self._control)
         return self
 
@@ -48,7 +52,7 @@ class Router:
     async def announce(self, record: ControlRecord) -> None:
         """Say something on control, signed by the custodian."""
         key, value, headers = encode(record, self._custodian)
-        await acknowledged(await self._producer.send(CONTROL, value, key=key, headers=headers, partition=0))
+        await acknowledged(await self._announcer.send(CONTROL, value, key=key, headers=headers, partition=0))
 
     async def publish(
         self,

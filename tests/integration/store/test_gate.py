@@ -16,6 +16,7 @@ from contracts.topics import ERASURE_FENCES
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.topic_log import TopicLog
 from runtime.metrics import ProcessMetrics
+from store.audit.log import What
 from store.lanes.gate import FenceGate, GateClosed, GateMetrics
 from tests.integration.store.cell import Cell, alias, event, seconds
 from tests.integration.store.fencing import ERASURE, SIGNER, fence
@@ -36,7 +37,8 @@ class Scene:
 
     def gate(self) -> FenceGate:
         """A process's."""
-        log = TopicLog(self.cell.world.stack.endpoints.kafka, "test-gate", ERASURE_FENCES)
+        endpoints = self.cell.world.stack.endpoints
+        log = TopicLog(endpoints.kafka, "test-gate", ERASURE_FENCES, endpoints.kafka_tls("store"))
         self.logs.append(log)
         counted = GateMetrics.of(
             ProcessMetrics("store"), STORE_FENCES_APPLIED, STORE_GATE_OPEN, STORE_GATE_REFUSALS
@@ -72,10 +74,11 @@ class Scene:
 @pytest.fixture
 async def scene(cell: Cell) -> AsyncIterator[Scene]:
     """Everything that earlier tests wrote has been applied, or is of no importance any more."""
-    producer = Producer(cell.world.stack.endpoints.kafka, "test-gate")
+    endpoints = cell.world.stack.endpoints
+    producer = Producer(endpoints.kafka, "test-gate", tls=endpoints.kafka_tls("erasure"))
     await producer.start()
     made = Scene(cell, producer)
-    made.logs.append(TopicLog(cell.world.stack.endpoints.kafka, "test-look", ERASURE_FENCES))
+    made.logs.append(TopicLog(endpoints.kafka, "test-look", ERASURE_FENCES, endpoints.kafka_tls("store")))
     bounds = await made.logs[0].bounds()
     for partition, (_, end) in bounds.partitions.items():
         cell.world.sql(
@@ -162,7 +165,7 @@ async def test_fences_that_retention_took_before_they_were_applied_are_not_passe
 ) -> None:
     partition = await scene.append(fence(tenant, "ana"))
     at = scene.positions()[partition]
-    admin = AIOKafkaAdminClient(bootstrap_servers=scene.cell.world.stack.endpoints.kafka)
+    admin = AIOKafkaAdminClient(**scene.cell.world.stack.endpoints.kafka_client())
     await admin.start()
     place = TopicPartition(ERASURE_FENCES, partition)
     await admin.delete_records({place: RecordsToDelete(before_offset=at + 1)})
@@ -206,7 +209,8 @@ async def test_two_processes_that_find_the_same_fences_missing_apply_each_once(
     await asyncio.gather(scene.admit(one), scene.admit(two))
     assert scene.cell.people(tenant) == (40, 40)
     told = scene.cell.world.sql(
-        "SELECT count(*) FROM mk.audit_entry WHERE convert_from(entry, 'UTF8') LIKE $1", f"%{tenant.tenant}%"
+        "SELECT count(*) FROM mk.audit_entry WHERE convert_from(entry, 'UTF8') LIKE ALL ($1)",
+        [f"%{tenant.tenant}%", f"%{What.FENCE_APPLIED}%"],
     )
     assert told[0][0] == 40
     assert one.is_open

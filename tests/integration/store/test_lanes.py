@@ -19,6 +19,7 @@ from contracts.control import SignerRecord, TenantRecord
 from contracts.signing import RIGHTS_BY_PROCESS, Signer
 from contracts.topics import LEDGER, tenant_events_topic
 from deploy.local.node import minimal_environment
+from deploy.local.stack import Endpoints
 from runtime.kafka.clients import consumer
 from store.lanes.quarantine import MOST_PER_MINUTE
 from store.lanes.queries import lock_number
@@ -284,23 +285,23 @@ async def test_offsets_that_retention_removed_are_a_ledger_line_and_an_outcome(
     topic = tenant_events_topic(tenant.slot)
     for _ in range(5):
         await router.publish(tenant, account)
-    kafka = world_with_store.service.endpoints.kafka
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    endpoints = world_with_store.service.endpoints
+    admin = AIOKafkaAdminClient(**endpoints.kafka_client())
     await admin.start()
     await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=3)})
     await admin.close()
     world_with_store.start([_STORE])
     world_with_store.wait_rows(tenant, 2, 20)
     assert world_with_store.outcomes(tenant) == {"stored": 2, "expired_unread": 3}
-    lines = await ledger_lines(kafka)
+    lines = await ledger_lines(endpoints)
     assert {
         "kind": "expired_unread", "topic": topic, "partition": 0, "first_offset": 0, "next_offset": 3,
     } in lines  # fmt: skip
 
 
-async def ledger_lines(kafka: str) -> list[object]:
+async def ledger_lines(endpoints: Endpoints) -> list[object]:
     """Everything on the ledger topic."""
-    reader = consumer(kafka, "test", group=None)
+    reader = consumer(endpoints.kafka, "test", group=None, tls=endpoints.kafka_tls("operator"))
     await reader.start()
     try:
         partitions = [TopicPartition(LEDGER, number) for number in range(4)]

@@ -44,7 +44,7 @@ async def test_a_person_is_gone_and_everybody_was_told(erasing: World, requests:
     assert (fence.generation, len(fence.pseudonyms)) == (1, 1)
     notices = [
         one
-        for one in await read_all(erasing.stack.endpoints.kafka, topics.tenant_events_topic(tenant.slot))
+        for one in await read_all(erasing.stack.endpoints, topics.tenant_events_topic(tenant.slot))
         if one.key == asked.bytes
     ]
     assert {one.partition for one in notices} == {0}

@@ -116,7 +116,7 @@ async def test_everybody_is_told_on_every_partition(cell: Cell, eraser: Eraser) 
     )
     assert tenant is not None
     request = await eraser.erase(tenant, "ana", "ana-by-phone")
-    records = await read_all(cell.world.stack.endpoints.kafka, topics.tenant_events_topic(tenant.slot))
+    records = await read_all(cell.world.stack.endpoints, topics.tenant_events_topic(tenant.slot))
     assert [(one.partition, one.key) for one in records] == [(number, request.bytes) for number in range(8)]
     eraser.pass_lanes(tenant, range(7))
     assert (await eraser.drive(request)).state is State.EXECUTING

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from contracts import control, topics
@@ -31,6 +31,7 @@ from router.open import Origin, RawRecord, Signers, open_block, origin_of
 from router.quarantine import quarantine_record
 from runtime.files import SecretFolder
 from runtime.kafka import quarantine
+from runtime.secrets import FolderSecrets
 from store.lanes.event_types import known_type
 from store.lanes.opening import TenantOpener
 from tests.security.formats.form import Form, Opening, Pieces, exchanged, headers_of, with_headers
@@ -109,6 +110,19 @@ def _sealed_by(case: Case) -> str:
     return "erasure" if dict(case.headers)[h.CE_TYPE] == b"subject.erased" else "router"
 
 
+T = TypeVar("T")
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that waits for nothing, as those over files."""
+    try:
+        work.send(None)
+    except StopIteration as ended:
+        value: T = ended.value
+        return value
+    raise AssertionError("it waits")
+
+
 @dataclass(frozen=True, slots=True)
 class _OnTopic:
     """A record as a lane gets it."""
@@ -123,15 +137,15 @@ class _OnTopic:
 
 
 def _stored(case: Case, others: Mapping[str, Case], folder: Path) -> Form:
-    secrets = SecretFolder(folder)
+    secrets = FolderSecrets(SecretFolder(folder))
     for tenant, half in ((ACME, MINE), (OTHER, RECIPIENTS["other"]), (OTHER, MINE)):
-        secrets.put(f"transport-{tenant}-{half.public.key_id.hex()}", half.raw)
+        SecretFolder(folder).put(f"transport-{tenant}-{half.public.key_id.hex()}", half.raw)
     view = control.ControlView(dict(KNOWN))
 
     def opened(topic: str = TOPIC, tenant: UUID = ACME) -> Opening:
         def open_(pieces: Pieces) -> object:
             record = _OnTopic(topic, pieces["key"], pieces["value"], headers_of(pieces))
-            outcome = TenantOpener(secrets, view, known_type).open(record, tenant)
+            outcome = at_once(TenantOpener(secrets, view, known_type).open_waiting(record, tenant))
             if outcome.reason == TamperedRecord.code:
                 raise TamperedRecord("set aside")
             if outcome.reason is not None:

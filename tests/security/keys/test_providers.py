@@ -16,10 +16,11 @@ import pytest
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable, TamperedRecord
 from runtime.files import SecretFolder
+from runtime.vault import VaultServer
 from store.keys.cells import kek_aad
 from store.keys.keyring import LocalKeyring
 from store.keys.provider import KeyProvider, Rewrap, require_budget
-from store.keys.transit import Transit, TransitServer
+from store.keys.transit import Transit
 from store.keys.watch import watch_provider
 from store.lanes.keks import TenantKeks, WrappedKek
 from tests.support.transit_server import TransitServer as Server
@@ -51,7 +52,7 @@ class Served:
 @pytest.fixture
 async def transit(tmp_path: Path) -> AsyncIterator[Served]:
     async with transit_server() as server:
-        client = Transit(TransitServer(server.url, token_file(tmp_path, server.token)))
+        client = Transit(VaultServer(server.url, token_file(tmp_path, server.token)))
         yield Served(server, client)
         await client.close()
 
@@ -62,12 +63,12 @@ async def provider(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield LocalKeyring(SecretFolder(tmp_path / "keys"), SecretFolder(tmp_path / "escrow"))
     elif request.param == "transit":
         async with transit_server() as server:
-            client = Transit(TransitServer(server.url, token_file(tmp_path, server.token)))
+            client = Transit(VaultServer(server.url, token_file(tmp_path, server.token)))
             yield client
             await client.close()
     else:
         path = token_file(tmp_path, os.environ["MKC_TEST_TRANSIT_TOKEN"])
-        client = Transit(TransitServer(str(OWN_URL), path, prefix="t" + secrets.token_hex(4)))
+        client = Transit(VaultServer(str(OWN_URL), path), prefix="t" + secrets.token_hex(4))
         yield client
         await client.close()
 
@@ -156,7 +157,7 @@ async def test_secrets_are_kept_replaced_listed_and_destroyed(provider: KeyProvi
 def test_a_provider_that_destroys_too_slowly_is_refused(tmp_path: Path) -> None:
     def provider_with(hours: int) -> Transit:
         delay = timedelta(hours=hours)
-        return Transit(TransitServer("http://127.0.0.1:1", tmp_path / "token", destroy_delay=delay))
+        return Transit(VaultServer("http://127.0.0.1:1", tmp_path / "token"), destroy_delay=delay)
 
     require_budget(provider_with(12), timedelta(days=7), "X")
     with pytest.raises(InvalidSettings, match=r"^X: "):
@@ -201,16 +202,18 @@ async def test_overwriting_reaches_the_file_that_held_the_key(tmp_path: Path) ->
         assert same_file.read() != b"s" * 32
 
 
-async def test_transit_keys_cannot_be_taken_out_and_old_secrets_leave_no_version(transit: Served) -> None:
+async def test_transit_keys_cannot_be_taken_out_and_old_secrets_leave_no_version(
+    transit: Served, tmp_path: Path
+) -> None:
     await transit.client.new_epoch(1)
     key = transit.server.keys["mk-root-1"]
     assert not key.exportable
     assert not key.backup
     await transit.client.put_secret("a", b"1")
     await transit.client.put_secret("a", b"2")
-    assert len(transit.server.secrets["mk/a"]) == 1
+    assert len(transit.server.secrets["mk-store/a"]) == 1
     key.exportable = True
-    again = Transit(transit.client._server)
+    again = Transit(VaultServer(transit.server.url, tmp_path / "token"))
     with pytest.raises(InvalidSettings):
         await again.wrap(1, b"k", b"")
     await again.close()
@@ -261,10 +264,11 @@ async def test_an_outage_is_transient_visible_and_stops_nothing_that_is_open(tra
 
 
 async def test_nobody_at_the_address_is_transient_and_no_token_is_told(tmp_path: Path) -> None:
-    client = Transit(TransitServer("http://127.0.0.1:1", token_file(tmp_path, "hidden-token")))
+    server = VaultServer("http://127.0.0.1:1", token_file(tmp_path, "hidden-token"))
+    client = Transit(server)
     with pytest.raises(KeyServiceUnavailable) as caught:
         await client.status()
-    assert "hidden-token" not in str(caught.value) + repr(client._server)
+    assert "hidden-token" not in str(caught.value) + repr(server)
     await client.close()
 
 

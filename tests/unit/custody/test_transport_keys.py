@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from contracts.hybrid import HybridPrivateKey
 from runtime.files import SecretFolder
+from runtime.secrets import FolderSecrets
 from store.custody.keys import SEALED_FOR, Recipient, due, make_keys
 
 NOW = datetime(2026, 11, 26, 5, 0, tzinfo=UTC)
@@ -42,20 +43,22 @@ def test_an_unplanned_key_is_announced_ten_minutes_before_it_begins() -> None:
     assert due(existing, NOW)[0] == NOW + timedelta(minutes=10)
 
 
-def test_a_private_half_that_no_row_names_is_used_first(tmp_path: Path) -> None:
+async def test_a_private_half_that_no_row_names_is_used_first(tmp_path: Path) -> None:
     folder = SecretFolder(tmp_path / "secrets")
-    recipient = Recipient.tenant(uuid4(), folder)
-    (left,) = make_keys(recipient, (), [NOW])
-    (used,) = make_keys(recipient, (), [NOW])
+    recipient = Recipient.tenant(uuid4(), FolderSecrets(folder))
+    (left,) = await make_keys(recipient, (), [NOW])
+    (used,) = await make_keys(recipient, (), [NOW])
     assert used.public == left.public
-    (fresh,) = make_keys(recipient, (used.public.key_id,), [NOW])
+    (fresh,) = await make_keys(recipient, (used.public.key_id,), [NOW])
     assert fresh.public != used.public
     assert len(folder.names()) == 2
 
 
-def test_the_private_half_stands_under_its_key_id_and_opens_what_is_sealed_to_it(tmp_path: Path) -> None:
+async def test_the_private_half_stands_under_its_key_id_and_opens_what_is_sealed_to_it(
+    tmp_path: Path,
+) -> None:
     folder = SecretFolder(tmp_path / "secrets")
     tenant = uuid4()
-    (made,) = make_keys(Recipient.tenant(tenant, folder), (), [NOW])
+    (made,) = await make_keys(Recipient.tenant(tenant, FolderSecrets(folder)), (), [NOW])
     raw = folder.get(f"transport-{tenant}-{made.public.key_id.hex()}")
     assert HybridPrivateKey.from_bytes(raw).open(made.public.seal(b"x", b"i"), b"i") == b"x"

@@ -27,7 +27,7 @@ OF_PAGE = account([(IdKind.PAGE, "7001")])
 def ask(one: Item, *records: object, app: str = "main") -> object:
     """Resolve with the scope that messages need."""
     known = view(*records)  # type: ignore[arg-type]
-    return Resolver(known, lambda _item: "messaging", ROUTING_KEY).resolve(one, app, NOW_MS)
+    return Resolver(known, lambda _item: "messaging", lambda: ROUTING_KEY).resolve(one, app, NOW_MS)
 
 
 def test_an_item_goes_to_the_tenant_of_its_account() -> None:
@@ -124,7 +124,7 @@ def test_what_is_refused_is_not_kept_for_being_old() -> None:
 
 def test_how_an_account_stands_is_kept_only_until_control_says_something_new() -> None:
     known = view(tenant(), OF_PAGE)
-    resolver = Resolver(known, lambda _item: "messaging", ROUTING_KEY)
+    resolver = Resolver(known, lambda _item: "messaging", lambda: ROUTING_KEY)
     for _ in range(2):
         assert resolver.resolve(item(), "main", NOW_MS) == Destination(tenant(), OF_PAGE)
     announce(known, account([(IdKind.PAGE, "7001")], consent="withdrawn"))
@@ -134,7 +134,7 @@ def test_how_an_account_stands_is_kept_only_until_control_says_something_new() -
 def test_a_kept_account_is_judged_by_each_items_own_time_and_scope() -> None:
     narrow = account([(IdKind.PAGE, "7001")], scopes=("messaging",))
     scopes = {"message.received": "messaging", "comment.added": "comments"}
-    resolver = Resolver(view(tenant(), narrow), lambda one: scopes[one.event_type], ROUTING_KEY)
+    resolver = Resolver(view(tenant(), narrow), lambda one: scopes[one.event_type], lambda: ROUTING_KEY)
     assert isinstance(resolver.resolve(item(), "main", NOW_MS), Destination)
     late = resolver.resolve(item(occurred_at_ms=NOW_MS + FUTURE_MS + 1), "main", NOW_MS)
     assert late == SetAside("time_out_of_range", TENANT)
@@ -145,7 +145,9 @@ def test_a_kept_account_is_judged_by_each_items_own_time_and_scope() -> None:
 def test_an_administrators_id_is_another_one_for_each_app() -> None:
     hashed = app_scoped_user_hash(ROUTING_KEY, "main", "31000")
     resolver = Resolver(
-        view(tenant(), account([(IdKind.APP_SCOPED_USER, hashed)])), lambda _item: "messaging", ROUTING_KEY
+        view(tenant(), account([(IdKind.APP_SCOPED_USER, hashed)])),
+        lambda _item: "messaging",
+        lambda: ROUTING_KEY,
     )
     one = item(AccountKey(IdKind.APP_SCOPED_USER, "31000"))
     assert isinstance(resolver.resolve(one, "main", NOW_MS), Destination)

@@ -1,6 +1,8 @@
 // A consumer for one tenant, as a service would write it: node example/consume.js '{"brokers": [...], ...}'.
+// `tls`: {ca, cert, key}, files of PEM; its certificate's name is the reader's of the grant, `group` begins with that and a dot.
 // Prints one JSON line for each reading; ends after `count` of them, or never. Handle first, then commit.
 
+import { readFileSync } from 'node:fs';
 import kafkajs from 'kafkajs';
 import { decompress } from 'fzstd';
 import { EventOpener, ReadError, headerPairs, keyFolder, pinned } from '../src/index.js';
@@ -11,9 +13,10 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   decompress: async (buffer) => Buffer.from(decompress(buffer)),
 });
 
-const { brokers, topic, group, keys, signers, tenant, count = Infinity } = JSON.parse(process.argv[2]);
+const { brokers, tls, topic, group, keys, signers, tenant, count = Infinity } = JSON.parse(process.argv[2]);
+const ssl = tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
 const opener = new EventOpener({ keys: keyFolder(keys), signers: pinned(signers), tenant });
-const consumer = new Kafka({ clientId: 'mk-node-reader', brokers, logLevel: logLevel.ERROR }).consumer({
+const consumer = new Kafka({ clientId: 'mk-node-reader', brokers, ssl, logLevel: logLevel.ERROR }).consumer({
   groupId: group,
   maxWaitTimeInMs: 200, // leaving waits for the fetch in flight
 });
