@@ -162,6 +162,29 @@ async def _close_quietly(producer: AIOKafkaProducer) -> None:
         return
 
 
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # the client has no type information
+    """The client's consumer, whose end is not taken for the end of whoever stops it."""
+
+    async def stop(self) -> None:
+        """Leave and close.
+
+        The client cancels its own fetches and awaits each: one that waits to try again, because the broker is just away,
+        answers with CancelledError, which would end the process that wanted to connect anew.
+        """
+        mine = asyncio.current_task()
+        asked = mine.cancelling() if mine is not None else 0
+        try:
+            await super().stop()
+        except asyncio.CancelledError:
+            if mine is not None and mine.cancelling() > asked:
+                raise
+            left = list(self._fetcher._pending_tasks)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await self._client.close()
+
+
 def consumer(
     bootstrap: str,
     client_id: str,
@@ -172,7 +195,7 @@ def consumer(
     max_partition_fetch_bytes: int = topics.PRODUCER_MAX_REQUEST_BYTES,
     metadata_max_age_ms: int = 5_000,
     fetch_max_wait_ms: int = 500,
-) -> AIOKafkaConsumer:
+) -> Consumer:
     """A consumer that never commits by itself and never skips a gap in silence (`auto_offset_reset=none`).
 
     `fetch_max_wait_ms`: how long the broker holds an empty fetch; a partition that is resumed, and a request for
@@ -182,7 +205,7 @@ def consumer(
     arguments: dict[str, Any] = {}
     if assignors:
         arguments["partition_assignment_strategy"] = tuple(assignors)
-    return AIOKafkaConsumer(
+    return Consumer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
         group_id=group,

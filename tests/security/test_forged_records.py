@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,10 +26,12 @@ from contracts.sealing import EpochStatement, SealingEpoch
 from contracts.signing import Signer
 from runtime.kafka.clients import Producer, acknowledged, consumer
 from tests.security.conftest import Secured
-from tests.support.bodies import PAGE, encode, messenger
+from tests.support.bodies import encode, messenger
 from tests.support.world import Tenant
 
 MALLORY = os.urandom(32)
+PAGE = "700300400500801"
+"""Of these tests alone: the world is shared by all tests of this folder."""
 
 
 class Record(NamedTuple):
@@ -145,13 +148,13 @@ async def put(secured: Secured, who: str, topic: str, partition: int, records: l
 
 @pytest.fixture(scope="module")
 def posted(secured: Secured) -> Secured:
-    """A genuine message of acme's went all the way."""
+    """Two tenants of these tests alone, and a genuine message of the first one's that went all the way."""
     world = secured.world
-    world.connect(secured.acme, "messenger", {"page": PAGE})
-    before = world.row_count(secured.acme)
-    assert world.post(encode(messenger(f"m_genuine{before}", "genuine", page=PAGE))) == 200
-    world.wait_rows(secured.acme, before + 1)
-    return secured
+    mine = replace(secured, acme=world.add_tenant("forged"), rival=world.add_tenant("forged-rival"))
+    world.connect(mine.acme, "messenger", {"page": PAGE})
+    assert world.post(encode(messenger("m_genuine", "genuine", page=PAGE))) == 200
+    world.wait_rows(mine.acme, 1)
+    return mine
 
 
 def half_of(secured: Secured, folder: str, statement: bytes, name: str) -> HybridPrivateKey:
@@ -224,7 +227,7 @@ def test_a_record_moved_to_another_tenants_topic_is_set_aside_there(posted: Secu
 def test_control_records_without_the_custodians_key_change_nothing(posted: Secured) -> None:
     """A stolen certificate of the operator's, without the signing key: acme's page would become the rival's."""
     world = posted.world
-    account = world.sql("SELECT account_id FROM mk.account WHERE tenant_id = $1", posted.acme.tenant)[0][0]
+    account = world.sql("SELECT account_id FROM mk.account_id WHERE value = $1", PAGE)[0][0]
     stolen = control.AccountRecord(
         account=account,
         tenant=posted.rival.tenant,
