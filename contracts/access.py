@@ -83,14 +83,16 @@ def static_permits() -> frozenset[Permit]:
         Permit("custodian", Operation.ALTER, cluster, CLUSTER),
         Permit("custodian", Operation.CREATE, topic, _OURS, is_prefix=True),
     }
-    for principal in ("custodian", "operator"):
-        # `mkc ledger` and `mkc doctor`: how far everybody is, and whether topics and permits are as declared.
+    for principal in ("custodian", "operator", "erasure"):
+        # `mkc ledger` and `mkc doctor`: how far everybody is, and whether topics and permits are as declared. Erasure says
+        # until when copies on topics can be read, and looks at ends and configurations for that, at no record.
         permits |= {
             Permit(principal, Operation.DESCRIBE, group, ROUTER_GROUP),
             Permit(principal, Operation.DESCRIBE, topic, _OURS, is_prefix=True),
             Permit(principal, Operation.DESCRIBE_CONFIGS, topic, _OURS, is_prefix=True),
-            Permit(principal, Operation.DESCRIBE, cluster, CLUSTER),
         }
+        if principal != "erasure":
+            permits.add(Permit(principal, Operation.DESCRIBE, cluster, CLUSTER))
     return frozenset(permits)
 
 

@@ -37,7 +37,7 @@ from runtime.secrets import secrets_from
 from runtime.settings import load
 from store.audit.sequencer import Sequencer
 from store.database import connected, translated
-from store.erasure.answer import Answerer, planned
+from store.erasure.answer import Answerer
 from store.erasure.consume import RequestConsumer
 from store.erasure.drive import Driver
 from store.erasure.equipment import Tools
@@ -48,6 +48,7 @@ from store.erasure.observe import Ages, Cluster
 from store.erasure.opening import RequestOpener
 from store.erasure.rebuild import Rebuilder
 from store.erasure.settings import ErasureSettings
+from store.erasure.survey import Surveyor
 from store.erasure.upkeep import Upkeep
 from store.keys.settings import provider_from
 from store.keys.watch import watch_provider
@@ -147,8 +148,6 @@ async def _clients(
             clock,
             metrics,
             restricted_for=timedelta(hours=settings.restricted_hours),
-            cluster=Cluster(settings.kafka, tls),
-            ages=Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days)),
         )
 
         rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics)
@@ -160,7 +159,9 @@ async def _clients(
                 yield connection
 
         sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, tls)
-        answerer = Answerer(settings.receipt_signer(), sequencer.wake, planned)
+        ages = Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days))
+        surveyor = Surveyor(Cluster(settings.kafka, tls), ages)
+        answerer = Answerer(settings.receipt_signer(), sequencer.wake, surveyor.survey)
         driver = Driver(tools, connect, answerer.answer, settings.workers)
         consumer = RequestConsumer(settings.kafka, tools, opener, control, driver.offer, tls)
         state.consumer = consumer

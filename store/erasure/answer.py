@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from contracts.errors import TransientError
-from contracts.receipt_words import System
 from contracts.receipts import AuditRoot, key_id, sign
 from contracts.signing import Signer
 from store.audit.log import SQL as AUDIT
@@ -20,7 +19,7 @@ from store.audit.log import AuditEntry, What, append
 from store.database import translated
 from store.erasure.equipment import Tools
 from store.erasure.jobs import Job, set_answered
-from store.erasure.receipts import ZONE, Left, make
+from store.erasure.receipts import Left, make
 from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, inside
 
@@ -33,23 +32,6 @@ _TRIES: Final = 40
 _TRY_EVERY_S: Final = 0.025
 _AFTER: Final = timedelta(seconds=1)
 """The entry of a transition is written in its transaction, at most so long after the time that its row has."""
-
-
-_PLANNED: Final = {
-    System.WAL_AND_BACKUPS: timedelta(days=8),
-    System.KEY_EXPORTS: timedelta(days=8),
-    System.TENANT_EVENTS: timedelta(days=11),
-    System.RAW: timedelta(days=11),
-}
-"""PRIVACY.md section 3 "Budget"."""
-
-
-async def planned(
-    _tools: Tools, _job: Job, _tenant: TenantSchema, steps: Sequence[ErasureStep]
-) -> Sequence[Left]:
-    """By the plan: what may still hold a copy, and until when at the latest."""
-    executed_at = max(step.executed_at for step in steps)
-    return [Left(system, (executed_at + lasts).astimezone(ZONE).date()) for system, lasts in _PLANNED.items()]
 
 
 class NotAnchored(TransientError):

@@ -21,7 +21,7 @@ from store.custody.errors import NotForWhoAsked, NothingToApprove, UnknownName
 from store.custody.operating import Desk, say, say_json, say_table
 from store.database import statements, translated, with_names
 from store.erasure.inventory import Copy, copies, irrecoverable_on
-from store.erasure.observe import Ages, Cluster, observe
+from store.erasure.observe import Ages, Cluster, looking_at, observe
 from store.erasure.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
 from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant, recorded
@@ -103,7 +103,7 @@ async def _progress(desk: Desk, row: asyncpg.Record) -> dict[str, Any]:
     settings = desk.settings
     seen = await observe(
         connection,
-        Cluster(settings.kafka, settings.kafka_tls),
+        looking_at(Cluster(settings.kafka, settings.kafka_tls)),
         row["tenant_id"],
         executed_at,
         Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days)),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from contracts.control import ControlView
@@ -15,7 +15,6 @@ from runtime.clock import Clock
 from runtime.epochs import EpochSource
 from runtime.kafka.clients import Producer
 from runtime.metrics import ProcessMetrics
-from store.erasure.observe import Ages, Cluster
 from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
@@ -42,9 +41,6 @@ class Step(StrEnum):
     ANSWERED = "answered"
 
 
-_PLANNED: Final = Ages()
-
-
 def _nobody(_request: UUID, _step: Step) -> None:
     return
 
@@ -67,6 +63,3 @@ class Tools:
     """Told of every step that stands."""
     restricted_for: timedelta = timedelta(hours=72)
     """How long an account's erasure waits, unless a second person approves it."""
-    cluster: Cluster | None = None
-    """Where topics can be looked at; None: only the database is."""
-    ages: Ages = _PLANNED

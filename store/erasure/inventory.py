@@ -150,9 +150,12 @@ def copies(seen: Observed) -> list[Copy]:
 
 def irrecoverable_on(found: Sequence[Copy], now: datetime) -> date:
     """The first day, in Brazil, on which none of the copies can be read."""
-    last = max((copy.until for copy in found), default=now)
-    local = max(last, now).astimezone(_ZONE)
-    return local.date() + timedelta(days=1)
+    return first_day_after(max(now, max((copy.until for copy in found), default=now)))
+
+
+def first_day_after(moment: datetime) -> date:
+    """The first whole day in Brazil after that moment."""
+    return moment.astimezone(_ZONE).date() + timedelta(days=1)
 
 
 def _of_root(place: System, root: Root, seen: Observed) -> Copy:

@@ -7,7 +7,7 @@ see the topics' ends can ask.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -49,16 +49,29 @@ class Cluster:
     tls: ssl.SSLContext | None = None
 
 
+Look = Callable[[Sequence[str], datetime], Awaitable[Mapping[str, TopicHeld]]]
+"""Topics by name, and whether they hold records from before a moment."""
+
+
+def looking_at(cluster: Cluster) -> Look:
+    """Look each time."""
+
+    async def look(names: Sequence[str], before: datetime) -> Mapping[str, TopicHeld]:
+        return await look_at(cluster, names, before)
+
+    return look
+
+
 async def observe(
     connection: Connection,
-    cluster: Cluster,
+    look: Look,
     tenant: UUID,
     executed_at: datetime,
     ages: Ages,
     *,
     named_in_request: bool = True,
 ) -> Observed:
-    """Raises DatabaseUnavailable or BrokerUnavailable."""
+    """`look`: how topics are looked at (`looking_at`). Raises DatabaseUnavailable or BrokerUnavailable."""
     with translated():
         now = await connection.fetchval(SQL["now"])
         roots = [Root(*row) for row in await connection.fetch(SQL["roots"], executed_at)]
@@ -70,7 +83,7 @@ async def observe(
     tenant_topic = None if slot is None else topics.tenant_events_topic(slot["slot"])
     shared = [topics.RAW, topics.QUARANTINE_RAW, topics.QUARANTINE_TENANT]
     names = [*shared, *([] if tenant_topic is None else [tenant_topic])]
-    held = await look_at(cluster, names, executed_at)
+    held = await look(names, executed_at)
 
     def keys_of(recipient: str) -> list[TransportKey]:
         return [
@@ -95,7 +108,7 @@ async def observe(
     )
 
 
-async def look_at(cluster: Cluster, names: list[str], before: datetime) -> dict[str, TopicHeld]:
+async def look_at(cluster: Cluster, names: Sequence[str], before: datetime) -> dict[str, TopicHeld]:
     """Each topic's configuration, and whether a record from before that moment is still on it. Raises BrokerUnavailable."""
     reader = consumer(cluster.bootstrap, "mk-inventory", group=None, tls=cluster.tls)
     admin = AIOKafkaAdminClient(
@@ -116,7 +129,7 @@ async def look_at(cluster: Cluster, names: list[str], before: datetime) -> dict[
         await admin.close()
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, Mapping[str, str]]:
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Mapping[str, str]]:
     responses = await admin.describe_configs(
         [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     )
