@@ -5,6 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.10.1
 UV := $(or $(shell command -v uv),.local/bootstrap/bin/uv)
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
@@ -60,6 +61,11 @@ check: $(INSTALLED) ## Format, lint, types, import borders and unit tests
 	.venv/bin/mypy --strict $(CODE)
 	.venv/bin/lint-imports
 	$(PYTEST) tests/unit
+	@echo "dependencies: pinned by hash, not audited (no advisory data can be had offline): make audit, where there is a network"
+
+.PHONY: audit
+audit: | $(UV) ## Look up known vulnerabilities of everything in requirements.lock; needs PyPI's advisory service
+	$(UV) tool run --quiet pip-audit@$(PIP_AUDIT_VERSION) --requirement requirements.lock --disable-pip --require-hashes --strict --progress-spinner off
 
 .PHONY: fmt
 fmt: $(INSTALLED) ## Format the code and repair what the linter can
