@@ -57,13 +57,15 @@ _RECONNECT_S: Final = 0.5
 
 
 class Driver:
-    """The queue of due jobs and the workers that drive them."""
+    """The queue of due jobs and the workers that drive them. Answers have a queue and workers of their own: an answer waits
+    for the audit log, and nobody's erasure waits behind that."""
 
     def __init__(self, tools: Tools, connect: Connect, answer: Answer | None, workers: int) -> None:
         """`tools`: its connection is replaced by each worker's own."""
         self._tools, self._connect, self._answer = tools, connect, answer
         self._workers = workers
         self._queue: asyncio.Queue[UUID] = asyncio.Queue()
+        self._erased: asyncio.Queue[UUID] = asyncio.Queue()
         self._taken: set[UUID] = set()
         self._wake = asyncio.Event()
 
@@ -80,7 +82,8 @@ class Driver:
 
     async def run(self, connection: Connection) -> None:
         """Until cancelled. `connection`: the one that holds the right to act. Raises DatabaseUnavailable."""
-        tasks = [asyncio.create_task(self._work()) for _ in range(self._workers)]
+        tasks = [asyncio.create_task(self._work(self._drive_with)) for _ in range(self._workers)]
+        tasks += [asyncio.create_task(self._work(self._answer_with)) for _ in range(-(-self._workers // 2))]
         tasks.append(asyncio.create_task(self._look(connection)))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +95,7 @@ class Driver:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._taken.clear()
-            self._queue = asyncio.Queue()
+            self._queue, self._erased = asyncio.Queue(), asyncio.Queue()
 
     async def _look(self, connection: Connection) -> None:
         while True:
@@ -107,11 +110,11 @@ class Driver:
             except TimeoutError:
                 continue
 
-    async def _work(self) -> None:
+    async def _work(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         while True:
             try:
                 async with self._connect() as connection:
-                    await self._drive_with(connection)
+                    await work(connection)
             except TransientError as exc:
                 logging.get_logger().warning("database.away", exc=exc, wait_s=_RECONNECT_S)
                 await asyncio.sleep(_RECONNECT_S)
@@ -120,15 +123,33 @@ class Driver:
         tools = replace(self._tools, connection=connection)
         while not connection.is_closed():
             request = await self._queue.get()
+            to_answer = False
+            try:
+                to_answer = await drive(tools, request, None)
+            finally:
+                if to_answer:
+                    self._erased.put_nowait(request)
+                else:
+                    self._let_go(request)
+
+    async def _answer_with(self, connection: Connection) -> None:
+        tools = replace(self._tools, connection=connection)
+        while not connection.is_closed():
+            request = await self._erased.get()
             try:
                 await drive(tools, request, self._answer)
             finally:
-                self._taken.discard(request)
-                self._wake.set()
+                self._let_go(request)
+
+    def _let_go(self, request: UUID) -> None:
+        self._taken.discard(request)
+        self._wake.set()
 
 
-async def drive(tools: Tools, request: UUID, answer: Answer | None) -> None:
-    """Bring one job as far as it can go now. Raises nothing but what ends the process: a failure is in the row.
+async def drive(tools: Tools, request: UUID, answer: Answer | None) -> bool:
+    """Bring one job as far as it can go now; without `answer` not beyond `live_erased`, and True if it is there.
+
+    Raises nothing but what ends the process: a failure is in the row.
 
     Without the database nothing can be noted: DatabaseUnavailable then ends the worker's turn, and the row is due again.
     """
@@ -139,10 +160,10 @@ async def drive(tools: Tools, request: UUID, answer: Answer | None) -> None:
             job = await load_job(tools.connection, request)
             while (after := await _advance(tools, job, answer)) is not None:
                 job = after
-        return
+        return job.state is State.LIVE_ERASED
     except NotYet as exc:
         await _postpone(tools, request, exc.wait_s, None)
-        return
+        return False
     except LanesBehind as exc:
         code, wait_s = exc.code, _lane_pause_s(job)
     except TransientError as exc:
@@ -154,9 +175,10 @@ async def drive(tools: Tools, request: UUID, answer: Answer | None) -> None:
     except Exception as exc:  # a defect of one request holds up that request: its type and frames only
         logging.get_logger().error("job.defect_found", exc=exc)
     if tools.connection.is_closed():
-        return
+        return False
     tools.metrics.counter(ERASURE_FAILED, code if code in ERASURE_FAILED.labels["code"] else "other").inc()
     await _postpone(tools, request, wait_s, code)
+    return False
 
 
 async def _postpone(tools: Tools, request: UUID, wait_s: float, code: str | None) -> None:
@@ -185,8 +207,7 @@ async def _advance(tools: Tools, job: Job, answer: Answer | None) -> Job | None:
         await answer(tools, job, tenant)
         tools.reached(job.request_id, Step.ANSWERED)
     else:
-        # Another's turn: a person's, or nobody's any more.
-        if job.state in (State.IDENTITY_PENDING, State.LIVE_ERASED):
+        if job.state is State.IDENTITY_PENDING:  # a person's turn
             await postpone(tools.connection, job.request_id, _LONGEST_WAIT_S)
         return None
     return await load_job(tools.connection, job.request_id)

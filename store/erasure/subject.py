@@ -6,7 +6,6 @@ Must never read anything before the lock, nor delete what a later generation wro
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -84,54 +83,49 @@ async def erase_people(
     def sql(name: str) -> str:
         return with_names(SQL[name], schema=tenant.schema)
 
-    moment = await connection.fetchrow(sql("moment"), job.request_id)
-    assert moment is not None
-    first: datetime | None = moment["first_executed_at"]
-    named = await _subjects_named(connection, tenant, job.pseudonyms)
-    linked = [row["subject_id"] for row in await connection.fetch(sql("linked"), named, first)]
-    effective: datetime = first or moment["now"]
-    rows = await connection.fetch(
-        sql("erase"), job.request_id, linked, effective, first_id_at(int(effective.timestamp()) * 1000)
-    )
-    subjects = [row["subject_id"] for row in rows]
-    if not subjects:
+    owners = await connection.fetch(sql("owners"), job.request_id, list(job.pseudonyms))
+    now, first = owners[0]["now"], owners[0]["first_executed_at"]
+    named, are_linked = await _subjects_named(connection, tenant, owners)
+    if are_linked:
+        named = [row["subject_id"] for row in await connection.fetch(sql("linked"), named, first)]
+    effective: datetime = first or now
+    bound = first_id_at(int(effective.timestamp()) * 1000)
+    rows = await connection.fetch(sql("erase"), job.request_id, named, effective, bound)
+    if not rows:
         return []
-    undated = _grouped(await connection.fetch(sql("undated"), subjects, first_id_at(1)), "ref")
-    if undated:
-        refs = sorted(ref for found in undated.values() for ref in found)
+    subjects = [row["subject_id"] for row in rows]
+    undated: dict[UUID, list[bytes]] = {subject: [] for subject in subjects}
+    aliases: dict[UUID, list[bytes]] = {subject: [] for subject in subjects}
+    for subject, ref, is_undated in await connection.fetch(sql("fenced_names"), subjects, first_id_at(1)):
+        (undated if is_undated else aliases)[subject].append(ref)
+    refs = sorted(ref for found in undated.values() for ref in found)
+    if refs:
         await connection.execute(sql("add_tombstones"), refs, FENCE_KEPT)
-    aliases = _grouped(await connection.fetch(sql("aliases_of"), subjects), "pseudonym")
     erased = [
         _Erased(
             **row, undated=tuple(undated[row["subject_id"]]), pseudonyms=tuple(aliases[row["subject_id"]])
         )
         for row in rows
     ]
-    await connection.execute(
-        sql("keep_fences"),
-        job.request_id,
-        subjects,
-        [one.fence_record(job, tenant, signer) for one in erased],
-    )
+    records = [one.fence_record(job, tenant, signer) for one in erased]
+    await connection.execute(sql("keep_fences"), job.request_id, subjects, records)
     return erased
 
 
 async def _subjects_named(
-    connection: Connection, tenant: TenantSchema, pseudonyms: tuple[bytes, ...]
-) -> list[UUID]:
-    """Whose the pseudonyms are. One that nobody has becomes an alias of the first known subject, else of an empty one.
+    connection: Connection, tenant: TenantSchema, owners: list[Any]
+) -> tuple[list[UUID], bool]:
+    """Whose the pseudonyms are, and whether anybody is linked with them.
 
-    Several known ones are one person, says the request: they are linked, never merged.
+    A pseudonym that nobody has becomes an alias of the first known subject, else of an empty one. Several known ones are
+    one person, says the request: they are linked, never merged.
     """
 
     def sql(name: str) -> str:
         return with_names(SQL[name], schema=tenant.schema)
 
-    owners = {
-        row["pseudonym"]: row["subject_id"] for row in await connection.fetch(sql("owners"), list(pseudonyms))
-    }
-    known = list(dict.fromkeys(owners[one] for one in pseudonyms if one in owners))
-    unknown = [one for one in pseudonyms if one not in owners]
+    known = list(dict.fromkeys(row["subject_id"] for row in owners if row["subject_id"] is not None))
+    unknown = [row["pseudonym"] for row in owners if row["subject_id"] is None]
     home = known[0] if known else uuid4()
     if unknown:
         if not known:
@@ -139,7 +133,7 @@ async def _subjects_named(
         await connection.execute(sql("add_aliases"), unknown, home)
     if len(known) > 1:
         await connection.execute(sql("add_links"), home, known[1:])
-    return known or [home]
+    return known or [home], len(known) > 1 or any(row["linked"] for row in owners)
 
 
 async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
@@ -187,13 +181,6 @@ def _observe(metrics: ProcessMetrics, job: Job, erased: list[_Erased]) -> None:
     if erased:
         took_s = (max(one.executed_at for one in erased) - job.received_at).total_seconds()
         metrics.histogram(ERASURE_SHRED_SECONDS).observe(max(0.0, took_s))
-
-
-def _grouped(rows: list[Any], column: str) -> defaultdict[UUID, list[bytes]]:
-    found: defaultdict[UUID, list[bytes]] = defaultdict(list)
-    for row in rows:
-        found[row["subject_id"]].append(row[column])
-    return found
 
 
 def _unix_us(moment: datetime) -> int:

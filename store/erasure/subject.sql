@@ -1,14 +1,18 @@
 -- The protocol for a person (PRIVACY.md section 3), as the tenant's erase role, alone under the tenant's lock: each statement
 -- here is a later one than the lock's own.
 
--- The time is read under the lock: a watermark chosen before it would lose what was written while it was waited for.
--- first_executed_at: when this request took effect before, if it did.
--- name: moment
-SELECT clock_timestamp() AS now,
-       (SELECT min(executed_at) FROM "{schema}".erasure_step WHERE request_id = $1) AS first_executed_at;
-
+-- Whose each pseudonym is (null: nobody's), whether that one is linked, and the moment: the time is read under the lock, since
+-- a watermark chosen before it would lose what was written while it was waited for. first_executed_at: when this request took
+-- effect before, if it did. One row for each pseudonym, so that nothing more is asked while writers wait.
 -- name: owners
-SELECT pseudonym, subject_id FROM "{schema}".alias WHERE pseudonym = ANY ($1::bytea[]);
+SELECT given.pseudonym, a.subject_id,
+       EXISTS (SELECT FROM "{schema}".same_person p WHERE p.low = a.subject_id)
+           OR EXISTS (SELECT FROM "{schema}".same_person p WHERE p.high = a.subject_id) AS linked,
+       clock_timestamp() AS now,
+       (SELECT min(executed_at) FROM "{schema}".erasure_step WHERE request_id = $1) AS first_executed_at
+FROM unnest($2::bytea[]) WITH ORDINALITY AS given (pseudonym, number)
+LEFT JOIN "{schema}".alias a ON a.pseudonym = given.pseudonym
+ORDER BY given.number;
 
 -- name: add_stub
 INSERT INTO "{schema}".subject (subject_id) VALUES ($1);
@@ -65,18 +69,18 @@ WITH given AS (
 )
 SELECT subject_id, erased_through_gen::int, watermark, executed_at FROM step ORDER BY subject_id;
 
--- Ids of rows that have no time: their tombstones are all that keeps them from coming again. $2: the first dated id.
--- name: undated
-SELECT subject_id, uuid_send(id) AS ref FROM "{schema}".message WHERE subject_id = ANY ($1::uuid[]) AND id < $2
-ORDER BY subject_id, id;
+-- What the fences say of each subject: its aliases (undated: false), and ids of rows that have no time, whose tombstones are
+-- all that keeps them from coming again. $2: the first dated id.
+-- name: fenced_names
+SELECT subject_id, pseudonym AS ref, false AS undated FROM "{schema}".alias WHERE subject_id = ANY ($1::uuid[])
+UNION ALL
+SELECT subject_id, uuid_send(id), true FROM "{schema}".message WHERE subject_id = ANY ($1::uuid[]) AND id < $2
+ORDER BY subject_id, undated, ref;
 
 -- name: add_tombstones
 INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
 SELECT 'e', ref, clock_timestamp() + $2::interval FROM unnest($1::bytea[]) AS given (ref) ORDER BY ref
 ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at);
-
--- name: aliases_of
-SELECT subject_id, pseudonym FROM "{schema}".alias WHERE subject_id = ANY ($1::uuid[]) ORDER BY subject_id, pseudonym;
 
 -- name: keep_fences
 UPDATE "{schema}".erasure_step e SET fence = given.fence

@@ -101,10 +101,13 @@ async def test_a_slot_that_was_removed_for_good_counts_as_passed(
     cell: Cell, tenant: Tenant, eraser: Eraser
 ) -> None:
     await cell.write(tenant, event("ana"))
-    request = await eraser.ask(tenant, "ana")
+    cell.world.sql(f"UPDATE {tenant.schema}.lane SET position = 0")
+    waiting, asked = await eraser.erase(tenant, "ana"), await eraser.ask(tenant, "bia")
+    assert (await eraser.drive(waiting)).state is State.EXECUTING
     cell.world.sql("UPDATE mk.slot SET state = 'retired' WHERE slot = $1", tenant.slot)
     try:
-        assert (await eraser.drive(request)).state is State.LIVE_ERASED
+        assert (await eraser.drive(waiting)).state is State.LIVE_ERASED
+        assert (await eraser.drive(asked)).state is State.LIVE_ERASED
     finally:
         cell.world.sql("UPDATE mk.slot SET state = 'bound' WHERE slot = $1", tenant.slot)
 
