@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 
 async def test_a_person_is_gone_and_everybody_was_told(erasing: World, requests: Requests) -> None:
-    tenant = await asyncio.to_thread(erasing.add_tenant, "apaga")
-    page = "830000000000001"
+    tenant = await asyncio.to_thread(erasing.add_tenant, "apaga-uma")
+    page = "830000000000021"
     await asyncio.to_thread(erasing.connect, tenant, "messenger", {"page": page})
     assert erasing.post(encode(messenger("m_1", "segredo", page=page, person="4711"))) == 200
     assert erasing.post(encode(messenger("m_2", "fica", page=page, person="4712"))) == 200
