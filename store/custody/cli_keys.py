@@ -18,7 +18,9 @@ from store.custody.epochs.rewrap import still_named
 from store.custody.epochs.sql import SQL, all_tenants
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, say_table, with_json
 from store.custody.settings import CustodianSettings
+from store.custody.tenant_schema import migrate_tenants
 from store.database import connected, translated
+from store.migrate import migrate
 
 _POLL_S = 0.1
 WAITS = {
@@ -137,7 +139,10 @@ async def _recover(options: argparse.Namespace) -> int:
     provider = settings.provider()
     try:
         path = options.export or newest_export(settings.export_dirs)
+        # What was restored may be older than this code: recovery goes on with it as it will be.
+        await migrate(settings.database)
         async with connected(settings.database, "mkc") as connection:
+            await migrate_tenants(connection)
             done = await recover(connection, provider, path)
     finally:
         await provider.close()

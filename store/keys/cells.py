@@ -43,6 +43,12 @@ def dek_aad(tenant: UUID, subject: UUID, generation: int, epoch: int) -> bytes:
     return b"mkchannels dek v1\x00" + _DEK_AAD.pack(tenant.bytes, subject.bytes, generation, epoch)
 
 
+def evidence_key_aad(tenant: UUID, key_id: UUID, purpose: str, epoch: int) -> bytes:
+    """What an evidence key's wrap under the tenant KEK is bound to."""
+    head = b"mkchannels evidence key v1\x00" + _KEK_AAD.pack(tenant.bytes, epoch)
+    return head + key_id.bytes + purpose.encode()
+
+
 def wrap_key(kek: AESGCM, key: bytes, aad: bytes) -> bytes:
     """`key` under `kek`: nonce, ciphertext, tag."""
     nonce = os.urandom(12)

@@ -24,7 +24,7 @@ from runtime.files import sync_folder
 from store.custody.database import SQL as CUSTODY
 from store.custody.epochs.copied_rows import RowFinder, all_rows, int_of
 from store.custody.epochs.sealed_file import Header, SealedWriter, export_aad, read_sections
-from store.custody.epochs.sql import SQL, all_tenants
+from store.custody.epochs.sql import SQL, current_tenants
 from store.database import translated
 from store.keys.cells import CellBinding, decrypt_cell, kek_aad, open_dek
 from store.keys.provider import KeyProvider
@@ -38,7 +38,7 @@ SUFFIX: Final = ".mkexport"
 SUBJECT_FIELDS: Final = 12
 """Columns of `export_subjects`."""
 ROOTS: Final = "roots"
-TABLES: Final = ("epochs", "pseudonym_key", "subjects")
+TABLES: Final = ("epochs", "pseudonym_key", "evidence_keys", "subjects")
 _COPY_TIMEOUT_S: Final = 600.0
 
 
@@ -97,7 +97,7 @@ async def _write(connection: Connection, provider: KeyProvider, places: Sequence
         raise KeyServiceUnavailable("there is no root epoch to seal an export under")
     key = os.urandom(32)
     header = Header(root, await provider.wrap(root, key, export_aad(root)))
-    tenants = await all_tenants(connection)
+    tenants = await current_tenants(connection)
     samples: list[Sample] = []
     subjects = 0
     with translated():

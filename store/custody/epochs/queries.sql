@@ -40,6 +40,10 @@ SELECT epoch, rewrapped_at, rewrapped_lsn::text AS rewrapped_lsn FROM mk.root_ep
 -- name: tenants
 SELECT tenant_id, schema_name FROM mk.tenant WHERE state <> 'requested' ORDER BY tenant_id
 
+-- name: tenants_behind
+SELECT count(*) FROM mk.tenant t WHERE t.state <> 'requested' AND NOT EXISTS (
+    SELECT FROM mk.tenant_migration m WHERE m.tenant_id = t.tenant_id AND m.number = $1)
+
 -- name: tenant_epochs
 SELECT epoch, root_epoch, wrapped_kek, state FROM {schema}.epoch WHERE state <> 'destroyed' ORDER BY epoch
 
@@ -70,11 +74,22 @@ SELECT epoch, wrapped FROM {schema}.pseudonym_key WHERE epoch = $1
 -- name: rewrap_pseudonym_key
 UPDATE {schema}.pseudonym_key SET epoch = $3, wrapped = $4 WHERE epoch = $1 AND wrapped = $2 RETURNING wrapped
 
+-- name: evidence_key_page
+SELECT key_id, purpose, epoch, wrapped FROM {schema}.evidence_key
+WHERE key_id > $1 AND epoch = ANY ($2::int[]) AND wrapped IS NOT NULL ORDER BY key_id LIMIT $3
+
+-- name: rewrap_evidence_keys
+UPDATE {schema}.evidence_key k SET wrapped = given.new, epoch = $4
+FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS given (key_id, old, new)
+WHERE k.key_id = given.key_id AND k.wrapped = given.old
+RETURNING k.key_id, k.purpose, k.wrapped
+
 -- name: still_named
 -- Whatever names the tenant epoch $1: nothing may, before the root epoch over it is destroyed.
 SELECT EXISTS (SELECT FROM {schema}.subject WHERE dek_epoch = $1 AND wrapped_dek IS NOT NULL)
     OR EXISTS (SELECT FROM {schema}.subject WHERE rekey_from IS NOT NULL AND rekey_from_epoch = $1)
     OR EXISTS (SELECT FROM {schema}.pseudonym_key WHERE epoch = $1)
+    OR EXISTS (SELECT FROM {schema}.evidence_key WHERE epoch = $1 AND wrapped IS NOT NULL)
 
 -- name: rekey_due
 -- Marked subjects with a key of an epoch that retires, and those whose rewriting has begun.
@@ -171,6 +186,9 @@ SELECT epoch, wrapped FROM {schema}.pseudonym_key
 SELECT subject_id, generation, erased_through_gen, wrapped_dek, dek_epoch, rekey, rekey_from, rekey_from_gen,
     rekey_from_epoch, watermark, executed_at, blocked FROM {schema}.subject
 
+-- name: export_evidence_keys
+SELECT key_id, epoch, wrapped, destroyed_at FROM {schema}.evidence_key
+
 -- name: sample_cell
 SELECT m.id, m.subject_id, m.generation::int AS generation, m.body, s.dek_epoch
 FROM {schema}.message m JOIN {schema}.subject s ON s.subject_id = m.subject_id AND s.generation = m.generation
@@ -206,12 +224,13 @@ SELECT id, kind, requested_by, requested_at, root_epoch FROM mk.key_request WHER
 -- name: make_recovered
 CREATE TABLE {schema}.recovered_epoch (epoch integer PRIMARY KEY, root_epoch integer, wrapped_kek bytea, state text, created_at timestamptz);
 CREATE TABLE {schema}.recovered_pseudonym_key (epoch integer, wrapped bytea);
+CREATE TABLE {schema}.recovered_evidence_key (key_id uuid PRIMARY KEY, epoch integer, wrapped bytea, destroyed_at timestamptz);
 CREATE TABLE {schema}.recovered_subject (subject_id uuid PRIMARY KEY, generation smallint, erased_through_gen smallint,
     wrapped_dek bytea, dek_epoch integer, rekey boolean, rekey_from bytea, rekey_from_gen smallint, rekey_from_epoch integer,
     watermark timestamptz, executed_at timestamptz, blocked boolean)
 
 -- name: drop_recovered
-DROP TABLE {schema}.recovered_epoch, {schema}.recovered_pseudonym_key, {schema}.recovered_subject
+DROP TABLE {schema}.recovered_epoch, {schema}.recovered_pseudonym_key, {schema}.recovered_evidence_key, {schema}.recovered_subject
 
 -- name: recover_demote
 UPDATE {schema}.epoch SET state = 'retiring' WHERE state = 'current'
@@ -228,6 +247,12 @@ ON CONFLICT (epoch) DO NOTHING
 UPDATE {schema}.pseudonym_key p SET epoch = r.epoch, wrapped = r.wrapped
 FROM {schema}.recovered_pseudonym_key r WHERE p.epoch < r.epoch
 
+-- name: recover_evidence_keys
+-- One that was destroyed, as either of them knows, stays so; else the later epoch's wrap counts.
+UPDATE {schema}.evidence_key k SET epoch = r.epoch, wrapped = r.wrapped, destroyed_at = r.destroyed_at
+FROM {schema}.recovered_evidence_key r
+WHERE r.key_id = k.key_id AND k.wrapped IS NOT NULL AND (r.wrapped IS NULL OR r.epoch > k.epoch)
+
 -- name: recover_subjects
 -- A key is taken where the export has it under a later epoch, an erasure where the export knows a later one; an erasure
 -- that only the database knows stands.
@@ -241,9 +266,12 @@ WHERE r.subject_id = s.subject_id AND r.generation >= s.generation AND r.erased_
   AND (r.erased_through_gen > s.erased_through_gen
        OR (r.wrapped_dek IS NOT NULL AND (s.wrapped_dek IS NULL AND r.generation > s.generation OR r.dek_epoch > s.dek_epoch)))
 
--- name: lost_subjects
-SELECT count(*) FROM {schema}.subject s WHERE s.wrapped_dek IS NOT NULL AND NOT EXISTS (
-    SELECT FROM {schema}.epoch e WHERE e.epoch = s.dek_epoch AND e.state <> 'destroyed' AND e.root_epoch = ANY ($1::int[]))
+-- name: lost_keys
+WITH named AS (
+    SELECT dek_epoch AS epoch FROM {schema}.subject WHERE wrapped_dek IS NOT NULL
+    UNION ALL SELECT epoch FROM {schema}.evidence_key WHERE wrapped IS NOT NULL)
+SELECT count(*) FROM named WHERE NOT EXISTS (
+    SELECT FROM {schema}.epoch e WHERE e.epoch = named.epoch AND e.state <> 'destroyed' AND e.root_epoch = ANY ($1::int[]))
 
 -- name: recover_demote_root
 UPDATE mk.root_epoch SET state = 'retiring', flipped_at = coalesce(flipped_at, clock_timestamp()), waits_for = 'rewrap'

@@ -32,6 +32,7 @@ _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _TABLES: Final = {
     "epochs": "recovered_epoch",
     "pseudonym_key": "recovered_pseudonym_key",
+    "evidence_keys": "recovered_evidence_key",
     "subjects": "recovered_subject",
 }
 
@@ -125,6 +126,7 @@ async def _recover_tenant(connection: Connection, tenant: TenantSchema, sections
         await connection.execute(tenant.sql("recover_demote"))
         await connection.execute(tenant.sql("recover_epochs"))
         await connection.execute(tenant.sql("recover_pseudonym_key"))
+        await connection.execute(tenant.sql("recover_evidence_keys"))
         tag = await connection.execute(tenant.sql("recover_subjects"))
         await connection.execute(tenant.sql("drop_recovered"))
     return int(tag.rsplit(" ", 1)[-1])
@@ -157,7 +159,7 @@ async def _lost(connection: Connection, living: list[int]) -> int:
             await connection.execute(CUSTODY["become_owner"])
             for row in tenants:
                 tenant = TenantSchema(row["tenant_id"], row["schema_name"])
-                lost += await connection.fetchval(tenant.sql("lost_subjects"), living)
+                lost += await connection.fetchval(tenant.sql("lost_keys"), living)
     return lost
 
 

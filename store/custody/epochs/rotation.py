@@ -30,7 +30,8 @@ from store.custody.epochs.rewrap import (
     rewrap_pseudonym_key,
     still_named,
 )
-from store.custody.epochs.sql import SQL, TenantSchema, all_tenants
+from store.custody.epochs.rewrap_evidence import rewrap_evidence_keys
+from store.custody.epochs.sql import SQL, TenantSchema, current_tenants
 from store.database import translated
 from store.keys.provider import KeyProvider
 
@@ -104,7 +105,7 @@ class Rotation:
         if not roots:
             self.progress.waits_for, self.progress.tenants_left = {}, 0
             return True
-        tenants = await all_tenants(connection)
+        tenants = await current_tenants(connection)
         if not await self._move_tenants(tenants):
             return self._only_stuck()
         for root in roots:
@@ -200,6 +201,10 @@ class Rotation:
         await rewrap_pseudonym_key(connection, tenant, old, new)
         place = (tenant.tenant, new.epoch)
         after = self._after.get(place, FIRST)
+        if after == FIRST:
+            unopened = await rewrap_evidence_keys(connection, tenant, old, new, self._plan.batch)
+            self._unopened[tenant.tenant] = unopened
+            self._reached("evidence")
         while True:
             began = loop.time()
             step = await rewrap_batch(connection, tenant, old, new, after, self._plan.batch)

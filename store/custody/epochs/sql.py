@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from contracts.errors import DatabaseUnavailable
 from store.custody.database import SQL as CUSTODY
+from store.custody.tenant_schema import tenant_migrations
 from store.database import statements, translated, with_names
 from store.lanes.queries import lock_number
 
@@ -45,6 +47,16 @@ async def under_lock(
             if as_owner:
                 await connection.execute(CUSTODY["become_owner"])
             yield
+
+
+async def current_tenants(connection: Connection) -> list[TenantSchema]:
+    """As `all_tenants`. Raises DatabaseUnavailable while one is not at this code's schema yet: its turn comes first."""
+    newest = tenant_migrations()[-1].number
+    with translated():
+        behind = await connection.fetchval(SQL["tenants_behind"], newest)
+    if behind:
+        raise DatabaseUnavailable("a tenant's schema is not up to date yet")
+    return await all_tenants(connection)
 
 
 async def all_tenants(connection: Connection) -> list[TenantSchema]:

@@ -90,8 +90,8 @@ async def test_a_tenant_of_before_the_mechanism_begins_at_the_first_one(cell: Ke
     cell.world.sql(
         f"ALTER TABLE {s}.subject DROP CONSTRAINT subject_rekey_from, DROP COLUMN rekey_from_gen, DROP COLUMN rekey_from_epoch"
     )
-    cell.world.sql(f"DROP TABLE {s}.erasure_step, {s}.erasure_wait")
-    cell.world.sql(f"DROP INDEX {s}.tombstone_expiry")
+    cell.world.sql(f"DROP TABLE {s}.erasure_step, {s}.erasure_wait, {s}.evidence_key")
+    cell.world.sql(f"DROP INDEX {s}.tombstone_expiry, {s}.subject_fenced")
     async with cell.custodian() as connection:
         assert await migrate_tenants(connection) == (len(tenant_migrations()) - 1, 0)
     await cell.rotate()
