@@ -32,6 +32,13 @@ ERASURE_TRANSITIONS: Final = MetricSpec(
         ),
     },
 )
+ERASURE_AT_META: Final = MetricSpec(
+    "mk_erasure_meta_deletions_total",
+    "counter",
+    "erasure",
+    "Calls of Meta's contact-book deletion, by result; given_up: the receipt says that Meta did not confirm.",
+    {"result": ("deleted", "failed", "given_up")},
+)
 ERASURE_OPEN: Final = MetricSpec(
     "mk_erasure_requests_open",
     "gauge",

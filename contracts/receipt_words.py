@@ -11,6 +11,10 @@ class Method(StrEnum):
     KEY_DESTROYED = "key_destroyed"
     """Its only key is gone: what is left of the ciphertext opens with nothing."""
     ROW_DELETED = "row_deleted"
+    DELETED_BY_META = "deleted_by_meta"
+    """Meta said that it deleted."""
+    NOT_CONFIRMED = "not_confirmed"
+    """Meta was asked, again and again, and did not say so."""
     EXPIRES_ON = "expires_on"
     """A copy that only time removes: the key that wraps its key, or the record itself, ends on that date."""
 

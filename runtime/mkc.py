@@ -68,6 +68,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "contracts.generate.cli", "show what an event type promises, and what changed for its readers"
     ),
     "post": Command("ingest.cli_post", "sign bodies and post them as Meta does"),
+    "proof": Command("ingest.cli_proof", "put an access token where erasures ask Meta to delete, too"),
     "doctor": Command(
         "store.custody.cli_doctor", "check versions, connections, topics and tables against the code"
     ),

@@ -119,6 +119,7 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         **_shortened("MKC_OPERATOR", needs.topics),
         "MKC_POST_URL": f"http://127.0.0.1:{needs.receiver_port}",
         "MKC_POST_APPS_FILE": str(keys / "ingest" / "apps.json"),
+        "MKC_PROOF_APPS_FILE": str(keys / "ingest" / "apps.json"),
     }
 
 

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ingest.cli_post import PostSettings
+from ingest.cli_proof import ProofSettings
 from ingest.settings import IngestSettings
 from router.settings import RouterSettings
 from runtime.settings import ProcessSettings
@@ -32,6 +33,7 @@ READERS: Final[dict[type[ProcessSettings], str]] = {
     OperatorSettings: "`mkc tenant`, `mkc account`, `mkc ledger`, `mkc keys`, `mkc audit`, `mkc doctor`",
     ReaderSettings: "`mkc messages`, `mkc events`",
     PostSettings: "`mkc post`",
+    ProofSettings: "`mkc proof`",
     DeskSettings: "`python -m store.desk`",
     ReceiptSettings: "`mkc receipt`",
 }

@@ -38,9 +38,12 @@ from runtime.settings import load
 from store.audit.sequencer import Sequencer
 from store.database import connected, translated
 from store.erasure.answer import Answerer
+from store.erasure.at_meta import AtMeta
 from store.erasure.consume import RequestConsumer
+from store.erasure.details import DetailKeys
 from store.erasure.drive import Driver
 from store.erasure.equipment import Tools
+from store.erasure.graph import GraphApi, Tokens
 from store.erasure.jobs import SQL
 from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
@@ -101,6 +104,7 @@ class _Parts:
     driver: Driver
     consumer: RequestConsumer
     tools: Tools
+    at_meta: AtMeta
     rebuilder: Rebuilder
     state: State
 
@@ -137,6 +141,10 @@ async def _clients(
         keks = TenantKeks(provider)
         # Each worker replaces the connection by its own.
         connection = await stack.enter_async_context(connected(dsn, "mk-erasure"))
+        details = DetailKeys(secrets)
+        graph = GraphApi(settings.meta_url)
+        stack.push_async_callback(graph.close)
+        at_meta = AtMeta(details, Tokens(settings.meta_tokens_dir), graph, view, clock, metrics)
         tools = Tools(
             connection,
             producer,
@@ -148,6 +156,7 @@ async def _clients(
             clock,
             metrics,
             restricted_for=timedelta(hours=settings.restricted_hours),
+            at_meta=at_meta,
         )
 
         rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics)
@@ -169,7 +178,7 @@ async def _clients(
         forget = supervisor.start("forget", _forget_keys(opener, keks))
         audit = supervisor.start("audit", sequencer.run())
         try:
-            yield _Parts(dsn, driver, consumer, tools, rebuilder, state)
+            yield _Parts(dsn, driver, consumer, tools, at_meta, rebuilder, state)
         finally:
             state.consumer = state.gate = None
             watch.cancel()
@@ -218,6 +227,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             connected(parts.dsn, "mk-erasure-requests") as reading,
             connected(parts.dsn, "mk-erasure-measure") as measuring,
             connected(parts.dsn, "mk-erasure-upkeep") as tending,
+            connected(parts.dsn, "mk-erasure-meta") as asking,
         ):
             upkeep = Upkeep(parts.driver.offer, parts.tools.signer.name)
             await _first_of(
@@ -226,6 +236,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
                 parts.consumer.run(reading),
                 measure(measuring, parts.tools),
                 upkeep.run(tending),
+                parts.at_meta.run(asking),
             )
 
 

@@ -27,6 +27,7 @@ from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
     from store.database import Connection
+    from store.erasure.at_meta import AtMeta
 
 _ORIGINS = {
     "unsent": "message",
@@ -72,7 +73,11 @@ class Admitted:
 
 
 async def admitted(
-    connection: Connection, keks: TenantKeks, opened: OpenedRequest, broker_time_ms: int
+    connection: Connection,
+    keks: TenantKeks,
+    opened: OpenedRequest,
+    broker_time_ms: int,
+    at_meta: AtMeta | None = None,
 ) -> Admitted:
     """The row that a request makes. Raises ContractViolation; KeyNotYetKnown, KeyServiceUnavailable or
     DatabaseUnavailable while its pseudonyms cannot be computed."""
@@ -83,6 +88,7 @@ async def admitted(
     account: UUID | None = None
     ref: bytes | None = None
     code: bytes | None = None
+    kept: bytes | None = None
     match request:
         case MessageRequest():
             origin, account = request.reason, request.account
@@ -95,6 +101,7 @@ async def admitted(
             # Of what will be refused not even pseudonyms are kept.
             if tenant is not None and request.kind in MAY_ASK.get(opened.asked_by, frozenset()):
                 pseudonyms = pseudonyms_of(await pseudonym_key(connection, tenant, keks), request.identifiers)
+                kept = await _kept(request, at_meta, broker_time_ms)
         case _:
             origin = request.callback
             # Of whom ingest may not ask for not even a hash is kept.
@@ -112,7 +119,7 @@ async def admitted(
         account,
         ref,
         pseudonyms,
-        None,
+        kept,
         requested_at,
         received_at,
         code,
@@ -145,6 +152,15 @@ async def insert(connection: Connection, row: Admitted) -> bool:
     if not same:
         raise ContractViolation("the id is another request's")
     return False
+
+
+async def _kept(request: SubjectRequest, at_meta: AtMeta | None, broker_time_ms: int) -> bytes | None:
+    """Encrypted: the BSUIDs by which Meta is asked to forget the person, too. None where nobody will ask."""
+    if at_meta is None:
+        return None
+    bsuids = [one.value for one in request.identifiers if one.kind == "bsuid"]
+    now = datetime.fromtimestamp(broker_time_ms / 1000, UTC)
+    return await at_meta.kept(request.request, request.tenant, bsuids, now)
 
 
 def _moment(unix_ms_given: int, broker_time_ms: int) -> datetime:

@@ -17,6 +17,8 @@ from contracts.signing import Signer
 from store.audit.log import SQL as AUDIT
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
+from store.erasure.at_meta import deletions_of
+from store.erasure.endings import NotYet
 from store.erasure.equipment import Tools
 from store.erasure.jobs import Job, set_answered
 from store.erasure.receipts import Left, make
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Survey = Callable[[Tools, Job, TenantSchema, Sequence[ErasureStep]], Awaitable[Sequence[Left]]]
 """What still holds a copy, as it is found."""
+_META_LOOK_S: Final = 30.0
 _TRIES: Final = 40
 _TRY_EVERY_S: Final = 0.025
 _AFTER: Final = timedelta(seconds=1)
@@ -47,8 +50,11 @@ class Answerer:
         self._signer, self._wake, self._survey = signer, wake, survey
 
     async def answer(self, tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
-        """Sign the receipt and say so. Raises NotAnchored, BrokerUnavailable or DatabaseUnavailable."""
+        """Sign the receipt and say so. Raises NotYet, NotAnchored, BrokerUnavailable or DatabaseUnavailable."""
         connection = tools.connection
+        if job.details is not None:
+            # Meta is being asked, and the receipt says how that ended.
+            raise NotYet(_META_LOOK_S)
         steps: list[ErasureStep] = []
         left: Sequence[Left] = ()
         if tenant is not None:
@@ -59,8 +65,9 @@ class Answerer:
         root = await self._root_over(connection, job.live_erased_at or job.received_at)
         with translated():
             issued_at: datetime = await connection.fetchval(AUDIT["now"])
+            at_meta = await deletions_of(connection, job.request_id)
             receipt = make(
-                job, steps, left, root, signer=key_id(self._signer.public_raw), issued_at=issued_at
+                job, steps, left, root, at_meta, signer=key_id(self._signer.public_raw), issued_at=issued_at
             )
             raw = sign(receipt, self._signer)
             by, request = tools.signer.name, job.request_id

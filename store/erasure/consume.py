@@ -178,7 +178,7 @@ class RequestConsumer:
             if self._opener.is_published(value):
                 raise
             raise WrongRecipient("sealed to a key that is not erasure's") from None
-        return await admitted(connection, self._tools.keks, opened, record.timestamp)
+        return await admitted(connection, self._tools.keks, opened, record.timestamp, self._tools.at_meta)
 
     async def _admit(self, connection: Connection, part: TopicPartition, read: _Read) -> None:
         state = self._partitions[part]

@@ -19,6 +19,7 @@ from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
     from store.database import Connection
+    from store.erasure.at_meta import AtMeta
     from store.erasure.log_ends import LogEnds
 
 
@@ -59,6 +60,8 @@ class Tools:
     log_ends: LogEnds
     clock: Clock
     metrics: ProcessMetrics
+    at_meta: AtMeta | None = None
+    """Keeps, encrypted, by which names Meta is to be asked; None: nothing is kept and nobody asks."""
     reached: Callable[[UUID, Step], None] = _nobody
     """Told of every step that stands."""
     restricted_for: timedelta = timedelta(hours=72)

@@ -23,6 +23,7 @@ from contracts.receipts import (
     Removal,
     Told,
 )
+from store.erasure.at_meta import DeletionAtMeta
 from store.erasure.jobs import Job, unix_ms
 from store.erasure.steps import ErasureStep
 from store.erasure.subject import FENCE_KEPT
@@ -57,6 +58,7 @@ def make(
     steps: Sequence[ErasureStep],
     left: Sequence[Left],
     root: AuditRoot,
+    at_meta: Sequence[DeletionAtMeta] = (),
     *,
     signer: str,
     issued_at: datetime,
@@ -80,9 +82,9 @@ def make(
         issued_at_ms=unix_ms(issued_at),
         subjects=tuple(_subject(step) for step in steps),
         erased=_erased(job, steps),
-        removals=_removals(steps, left),
+        removals=(*_at_meta(at_meta), *_removals(steps, left)),
         kept=_kept(steps, issued_at),
-        told=_told(job, steps, issued_at),
+        told=(*_told(job, steps, issued_at), *_told_meta(at_meta)),
         audit=root,
     )
 
@@ -127,6 +129,21 @@ def _removals(steps: Sequence[ErasureStep], left: Sequence[Left]) -> tuple[Remov
         last[one.system] = max(one.on, last.get(one.system, one.on))
     expiring = [Removal(system=name, method=Method.EXPIRES_ON, on=on) for name, on in last.items()]
     return (*done, *sorted(expiring, key=lambda one: (one.on, one.system)))
+
+
+def _at_meta(at_meta: Sequence[DeletionAtMeta]) -> tuple[Removal, ...]:
+    """One line for all numbers: what Meta did not confirm for one of them was not confirmed."""
+    if not at_meta:
+        return ()
+    is_deleted = all(one.is_deleted for one in at_meta)
+    method = Method.DELETED_BY_META if is_deleted else Method.NOT_CONFIRMED
+    at_ms = unix_ms(max(one.ended_at for one in at_meta))
+    return (Removal(system=System.META_CONTACT_BOOK, method=method, at_ms=at_ms),)
+
+
+def _told_meta(at_meta: Sequence[DeletionAtMeta]) -> tuple[Told, ...]:
+    said = [one.ended_at for one in at_meta if one.is_deleted]
+    return (Told(who=Audience.META, at_ms=unix_ms(max(said))),) if said else ()
 
 
 def _kept(steps: Sequence[ErasureStep], issued_at: datetime) -> tuple[Kept, ...]:

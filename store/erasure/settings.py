@@ -36,6 +36,13 @@ class ErasureSettings(KeySettings):
     """Folder of root KEKs: pseudonyms of requested people take the tenant's pseudonym key. The keyring needs it."""
     database: SecretStr
     """DSN of the database cell as `mk_erasure`."""
+    meta_tokens_dir: Path | None = None
+    """Folder of `<phone_number_id>.json` (0600), each `{"token": …, "proof": …}` (`mkc proof`): with it an erased person's
+    contact-book entry is deleted at Meta, too."""
+    meta_url: str = Field(
+        default="https://graph.facebook.com/v25.0", pattern=r"^(https://|http://127\.0\.0\.1:)[^\s?#]+$"
+    )
+    """Meta's Graph API with its version."""
     workers: int = Field(default=4, ge=1, le=32)
     """Requests that are worked on at the same time, one database connection each."""
 

@@ -25,6 +25,13 @@ _PORT_STEP = 400
 """Bases of one residue: the ports of no two of them meet, nor those of the bases that `test_local_stack` takes."""
 
 
+def free_port() -> int:
+    """One that nobody listens on now, for a server of a test's own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def free_port_base() -> int:
     """A base none of whose ports is in use, at random: two runs that start at the same moment do not meet."""
     bases = list(range(FIRST_PORT_BASE, 32_000, _PORT_STEP))

@@ -3,31 +3,21 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
-from deploy.local.database import prepare_database
-from deploy.local.processes import in_own_loop
 from deploy.local.stack import LocalStack
-from store.migrate import migrate
-from tests.support.world import World
+from tests.support.databases import fresh_database
+from tests.support.servers import free_port
 
 REPOSITORY = Path(__file__).parents[3]
 Answer = tuple[int, dict[str, str], bytes]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -102,11 +92,8 @@ def fetch(port: int, path: str, method: str = "GET", headers: dict[str, str] | N
 @pytest.fixture(scope="module")
 def logins(servers: tuple[LocalStack, int]) -> Iterator[dict[str, str]]:
     """The DSNs of a fresh database, migrated."""
-    name = f"desk_{os.getpid()}"
-    made = prepare_database(servers[0].endpoints.postgres, name)
-    in_own_loop(migrate(made["mk_custodian"]))
-    yield made | {"admin": urlsplit(servers[0].endpoints.postgres)._replace(path=f"/{name}").geturl()}
-    World.drop_database(servers[0], name)
+    with fresh_database(servers[0], "desk") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

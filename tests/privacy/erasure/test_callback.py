@@ -1,22 +1,57 @@
-"""Meta's callback about an administrator: their accounts' erasures start and are awaited; about others there is nothing."""
+"""Erasure and Meta: a callback about an administrator starts and awaits their accounts' erasures, about others there is
+nothing; and Meta itself is asked to forget a person."""
 
 import asyncio
 import hashlib
+import json
 import secrets
 import time
+from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
 
 from contracts.control import app_scoped_user_hash
-from contracts.erasure_requests import CallbackRequest, callback_request_id
+from contracts.erasure_requests import CallbackRequest, Identifier, callback_request_id
 from contracts.outcomes import RefusalReason, State
+from deploy.local.stack import LocalStack
+from ingest.appsecret_proof import appsecret_proof
+from runtime.files import write_atomic
 from store.erasure.callback import account_request_id
-from tests.support.erasure import Requests, job, told, wait_state
+from tests.support.erasure import Requests, job, person_request, told, wait_state
+from tests.support.graph_server import graph_server
+from tests.support.servers import free_port
 from tests.support.world import Tenant, World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
-ENDED = (State.LIVE_ERASED, State.ANSWERED)
+ENDED = (State.ANSWERED,)
+
+
+TOKEN, SECRET, NUMBER = "EAAG-of-the-number", b"secret-of-the-app", "15510000009"
+
+
+@pytest.fixture(scope="module")
+def meta_port() -> int:
+    """Where the double of Meta will answer."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def erasing(
+    servers: tuple[LocalStack, int], tmp_path_factory: pytest.TempPathFactory, meta_port: int
+) -> Iterator[World]:
+    """Every process up; erasure has a token for one number."""
+    tokens = tmp_path_factory.mktemp("tokens")
+    content = {"token": TOKEN, "proof": appsecret_proof(SECRET, TOKEN.encode())}
+    write_atomic(tokens / f"{NUMBER}.json", json.dumps(content).encode())
+    overrides = {
+        "MKC_ERASURE_META_TOKENS_DIR": str(tokens),
+        "MKC_ERASURE_META_URL": f"http://127.0.0.1:{meta_port}/v25.0",
+    }
+    with World.on(servers[0], servers[1], overrides=overrides) as world:
+        world.start(("custodian", "router", "store", "erasure"))
+        yield world
+        assert world.dead() == set()
 
 
 def callback(user: str, kind: str = "data_deletion", *, issued_at: int = 1_700_000_000) -> CallbackRequest:
@@ -142,3 +177,30 @@ async def test_nobody_but_the_receiver_may_say_a_callback(erasing: World, reques
     await requests.ask(asked, by="operator")
     row = await asyncio.to_thread(wait_state, erasing, asked.request, State.REFUSED)
     assert (row["reason"], row["pseudonyms"]) == (RefusalReason.NOT_ALLOWED, [])
+
+
+async def test_a_person_is_shredded_while_meta_is_away_and_answered_once_meta_has_deleted(
+    erasing: World, requests: Requests, meta_port: int
+) -> None:
+    bsuid = "BR.4711canary"
+    tenant = await asyncio.to_thread(erasing.add_tenant, "meta-asked")
+    ids = {"waba": "15510000001", "phone-number-id": NUMBER}
+    await asyncio.to_thread(erasing.connect, tenant, "whatsapp", ids)
+    asked = await requests.ask(person_request(tenant, Identifier(kind="bsuid", value=bsuid)))
+    # 1. Meta does not answer: the person is erased all the same, and the request is not answered yet.
+    row = await asyncio.to_thread(wait_state, erasing, asked, State.LIVE_ERASED)
+    assert row["details"] is not None
+    assert bsuid.encode() not in row["details"]
+    # 2. Meta is back: it is asked as it demands, and the receipt says what it said.
+    async with graph_server({TOKEN: SECRET}, meta_port) as meta:
+        row = await asyncio.to_thread(wait_state, erasing, asked, State.ANSWERED, timeout_s=30)
+        assert (meta.deleted, meta.wrong) == ([(NUMBER, bsuid)], [])
+    assert row["details"] is None
+    receipt = json.loads(row["receipt"])["receipt"]
+    assert [one["method"] for one in receipt["removals"] if one["system"] == "meta.contact_book"] == [
+        "deleted_by_meta"
+    ]
+    assert "meta" in [one["who"] for one in receipt["told"]]
+    shown = row["receipt"] + erasing.log("erasure")
+    for hidden in (bsuid, TOKEN, NUMBER):
+        assert hidden not in shown
