@@ -60,9 +60,9 @@ class Tools:
     log_ends: LogEnds
     clock: Clock
     metrics: ProcessMetrics
-    at_meta: AtMeta | None = None
-    """Keeps, encrypted, by which names Meta is to be asked; None: nothing is kept and nobody asks."""
     reached: Callable[[UUID, Step], None] = _nobody
     """Told of every step that stands."""
     restricted_for: timedelta = timedelta(hours=72)
     """How long an account's erasure waits, unless a second person approves it."""
+    at_meta: AtMeta | None = None
+    """Keeps, encrypted, by which names Meta is to be asked; None: nothing is kept and nobody asks."""

@@ -4,7 +4,6 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 from deploy.local.database import prepare_database
 from deploy.local.processes import in_own_loop
@@ -19,9 +18,9 @@ _numbers = itertools.count(1)
 def fresh_database(stack: LocalStack, prefix: str) -> Iterator[dict[str, str]]:
     """The DSN of each login and of the superuser (`admin`), migrated; dropped at the end."""
     name = f"{prefix}_{os.getpid()}_{next(_numbers)}"
-    made = prepare_database(stack.endpoints.postgres, name)
+    made = prepare_database(stack.endpoints.postgres, name, stack.endpoints.passwords)
     try:
         in_own_loop(migrate(made["mk_custodian"]))
-        yield made | {"admin": urlsplit(stack.endpoints.postgres)._replace(path=f"/{name}").geturl()}
+        yield made | {"admin": stack.dsn(name)}
     finally:
         World.drop_database(stack, name)

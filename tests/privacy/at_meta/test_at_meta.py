@@ -19,8 +19,8 @@ from deploy.local.stack import LocalStack
 from ingest.appsecret_proof import appsecret_proof
 from runtime.clock import SystemClock
 from runtime.files import SecretFolder, write_atomic
-from runtime.secrets import FolderSecrets
 from runtime.metrics import ProcessMetrics
+from runtime.secrets import FolderSecrets
 from store.erasure.at_meta import AtMeta, bsuids_detail, deletions_of
 from store.erasure.details import DetailKeys
 from store.erasure.graph import GraphApi, Tokens
