@@ -12,7 +12,7 @@ ERASURE_RECEIVED: Final = MetricSpec(
     "counter",
     "erasure",
     "Records of the requests topic, by what they are: new, the same request again, or nothing that can be believed or read.",
-    {"result": ("new", "repeated", "tampered", "contract_violation", "key_gone", "other")},
+    {"result": ("new", "repeated", "tampered", "contract_violation", "wrong_recipient", "key_gone", "other")},
 )
 ERASURE_TRANSITIONS: Final = MetricSpec(
     "mk_erasure_requests_total",

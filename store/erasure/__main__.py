@@ -70,6 +70,8 @@ NOTIFY_CHANNEL: Final = "mk_erasure"
 """An operator who changes a row says so here."""
 _TRY_EVERY_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 5.0
+_LIVED_S: Final = 30.0
+"""What ran so long had nothing to do with the failure before: the next pause is a short one again."""
 _FORGET_KEYS_EVERY_S: Final = 3_600.0
 
 
@@ -130,7 +132,7 @@ async def _clients(
         stack.push_async_callback(producer.stop)
         control = ControlReader(settings.kafka, "mk-erasure-control", view, metrics, tls)
         stack.push_async_callback(control.stop)
-        await control.start()
+        await control.start(supervisor)
         state.control = True
         log_ends = LogEnds(settings.kafka, "mk-erasure-ends", tls)
         stack.push_async_callback(log_ends.stop)
@@ -274,21 +276,23 @@ async def serve(supervisor: Supervisor) -> None:
     settings.signer()
     settings.receipt_signer()
     read_control_signers(settings.control_signers_file)
-    metrics, state = ProcessMetrics("erasure"), State()
+    metrics, state, clock = ProcessMetrics("erasure"), State(), SystemClock()
     log = logging.get_logger()
     async with HealthServer(settings.health_host, settings.health_port, metrics, state.conditions) as health:
         health.before_scrape.append(lambda: metrics.gauge(ERASURE_ACTING).set(state.acting))
         log.info("process.started", **settings.summary())
-        pause_s = 0.1
+        pause_s, began_s = 0.1, 0.0
         while not supervisor.stopping.is_set():
+            began_s = clock.monotonic()
             try:
                 await _check_schema(settings)
                 async with _clients(settings, supervisor, metrics, state) as parts:
                     while not supervisor.stopping.is_set():
                         await _act(parts, supervisor.stopping)
-                        pause_s = 0.1
             except TransientError as exc:
                 state.control = state.database = state.acting = state.standby = False
+                if clock.monotonic() - began_s > _LIVED_S:
+                    pause_s = 0.1
                 log.warning("erasure.waited", exc=exc, wait_s=pause_s)
                 await _first_of(supervisor.stopping.wait(), timeout_s=pause_s)
                 pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)

@@ -1,4 +1,4 @@
-"""A world under load for the fault tests: one tenant with one WhatsApp account, all four processes up."""
+"""A world under load for the fault tests: one tenant with one WhatsApp account, all processes up."""
 
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def running(world: World, tenant: Tenant, stack: LocalStack) -> Iterator[World]:
     """Everything up before the test, whatever the one before it left."""
     stack.kafka.start()
     stack.postgres.start()
-    for name in ("custodian", "router", "store", "ingest"):
+    for name in ("custodian", "router", "store", "erasure", "ingest"):
         if not world.node(name).is_running():
             world.restart(name)
     yield world

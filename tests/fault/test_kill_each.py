@@ -32,13 +32,13 @@ def survives(world: World, tenant: Tenant, load: Load, fault: Callable[[], None]
     stored_exactly_once(world, tenant, load, before)
 
 
-@pytest.mark.parametrize("name", ["ingest", "router", "store", "custodian"])
+@pytest.mark.parametrize("name", ["ingest", "router", "store", "erasure", "custodian"])
 def test_a_killed_process_comes_back_and_loses_nothing(
     running: World, tenant: Tenant, load: Load, name: str
 ) -> None:
     others = {
         other: running.service.pid(other)
-        for other in ("ingest", "router", "store", "custodian")
+        for other in ("ingest", "router", "store", "erasure", "custodian")
         if other != name
     }
 
@@ -54,7 +54,7 @@ def test_a_killed_process_comes_back_and_loses_nothing(
 def test_a_killed_kafka_comes_back_and_every_process_goes_on(
     running: World, tenant: Tenant, load: Load
 ) -> None:
-    pids = {name: running.service.pid(name) for name in ("ingest", "router", "store", "custodian")}
+    pids = {name: running.service.pid(name) for name in ("ingest", "router", "store", "erasure", "custodian")}
 
     def fault() -> None:
         running.kafka_kill()
@@ -69,7 +69,7 @@ def test_a_killed_kafka_comes_back_and_every_process_goes_on(
 def test_a_killed_postgres_comes_back_and_webhooks_were_answered_all_the_time(
     running: World, tenant: Tenant, load: Load
 ) -> None:
-    pids = {name: running.service.pid(name) for name in ("ingest", "router", "store", "custodian")}
+    pids = {name: running.service.pid(name) for name in ("ingest", "router", "store", "erasure", "custodian")}
 
     def fault() -> None:
         running.postgres_kill()
