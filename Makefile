@@ -109,6 +109,10 @@ test-matrix: install ## Integration tests on each supported pair of Kafka and Po
 bench: install ## Measure against the bars
 	$(PY) -m tests.bench
 
+.PHONY: storm-erasure
+storm-erasure: install ## 1,000 erasures against writers, kills and cuts; counts what came back or was lost (ERASURES=1000)
+	@exec $(PY) -m tests.drills.storm_erasure --erasures $(or $(ERASURES),1000)
+
 .PHONY: drill-keys
 drill-keys: install ## Lose a database one minute after a rotation of keys and recover it (WAIT_S=60)
 	@exec $(PY) -m tests.drills.drill_keys --wait-s $(or $(WAIT_S),60)
