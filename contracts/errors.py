@@ -211,6 +211,12 @@ class PartitionMissing(TransientError):
     code = "partition_missing"
 
 
+class TenantSchemaUnknown(TransientError):
+    """A tenant's schema is not of the number that this code knows: the custodian brings it there, or this code is old."""
+
+    code = "tenant_schema_unknown"
+
+
 class TenantUnavailable(TransientError):
     """One tenant's output fails while others succeed."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
+TENANT_MIGRATIONS: Final = Path(__file__).with_name("tenant_migrations")
 LOCK_TIMEOUT_MS: Final = 5_000
 STATEMENT_TIMEOUT_MS: Final = 60_000
 _ADVISORY_LOCK: Final = 0x6D6B_0001

@@ -8,8 +8,7 @@ code reads (DESIGN.md section 6: expand, later contract).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import asyncpg
@@ -17,12 +16,10 @@ import asyncpg
 from contracts.errors import DatabaseUnavailable, SchemaIncompatible
 from store.custody.database import SQL
 from store.database import translated, with_names
-from store.migrate import Migration, known
+from store.migrate import TENANT_MIGRATIONS, Migration, known
 
 if TYPE_CHECKING:
     from store.database import Connection
-
-TENANT_MIGRATIONS: Final = Path(__file__).parents[1] / "tenant_migrations"
 
 
 def tenant_migrations() -> tuple[Migration, ...]:

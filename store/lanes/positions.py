@@ -13,7 +13,13 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from contracts.control import ControlRecord, ControlView, TenantRecord
-from contracts.errors import DatabaseUnavailable, FatalError, SchemaIncompatible, TransientError
+from contracts.errors import (
+    DatabaseUnavailable,
+    FatalError,
+    SchemaIncompatible,
+    TenantSchemaUnknown,
+    TransientError,
+)
 from contracts.ledger import ExpiredLine
 from contracts.metrics import STORE_EXPIRED_UNREAD
 from contracts.topics import LEDGER
@@ -27,7 +33,11 @@ from store.lanes.lane import Lane, Stage, Tenancy
 from store.lanes.persist import Batch, Persisted, Persister
 from store.lanes.queries import fixed, tenant_statements
 from store.lanes.transaction import SHARED_LOCK_TIMEOUT_MS, store_batches
+from store.migrate import TENANT_MIGRATIONS
+from store.migrate import known as known_migrations
 
+SCHEMA_NUMBER: Final = len(known_migrations(TENANT_MIGRATIONS))
+"""Of the tenants' schemas that this code can write: a lane of any other waits."""
 _TENANTS_READ_EVERY_S: Final = 30.0
 _IDLE_S: Final = 1.0
 
@@ -54,6 +64,7 @@ class Log(Protocol):
 class _Known:
     schema: str
     retention_days: int
+    schema_number: int
 
 
 class Placing:
@@ -218,16 +229,22 @@ class Placing:
     async def _read_tenants(self, connection: Connection) -> None:
         self._are_tenants_stale = False
         rows = await fetch(connection, fixed("tenants"))
-        self._tenants = {row["tenant_id"]: _Known(row["schema_name"], row["retention_days"]) for row in rows}
+        self._tenants = {
+            row["tenant_id"]: _Known(row["schema_name"], row["retention_days"], row["schema_number"])
+            for row in rows
+        }
         self._tenants_read_s = self._clock.monotonic()
 
     async def _tenancy(self, connection: Connection, tenant: UUID) -> Tenancy:
-        if tenant not in self._tenants:
+        known = self._tenants.get(tenant)
+        if known is None or known.schema_number != SCHEMA_NUMBER:
             await self._read_tenants(connection)
         known = self._tenants.get(tenant)
         record = self._view.tenants[tenant]
         if known is None or known.schema != record.schema_name:
             raise DatabaseUnavailable("this database does not know the tenant that control has")
+        if known.schema_number != SCHEMA_NUMBER:
+            raise TenantSchemaUnknown("the tenant's schema is not of the number that this code knows")
         return Tenancy(tenant, tenant_statements(known.schema), known.retention_days)
 
     async def _position(self, connection: Connection, lane: Lane, tenancy: Tenancy) -> int:

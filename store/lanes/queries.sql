@@ -6,7 +6,10 @@
 SELECT number FROM mk.migration ORDER BY number;
 
 -- name: tenants
-SELECT tenant_id, schema_name, retention_days FROM mk.tenant WHERE state <> 'requested';
+SELECT t.tenant_id, t.schema_name, t.retention_days,
+    -- A tenant without a row is at number 1.
+    coalesce((SELECT max(m.number) FROM mk.tenant_migration m WHERE m.tenant_id = t.tenant_id), 1) AS schema_number
+FROM mk.tenant t WHERE t.state <> 'requested';
 
 -- name: wake_custodian
 NOTIFY mk_custodian;

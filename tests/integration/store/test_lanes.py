@@ -16,11 +16,13 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from contracts import headers as h
 from contracts.control import SignerRecord, TenantRecord
+from contracts.errors import TenantSchemaUnknown
 from contracts.signing import RIGHTS_BY_PROCESS, Signer
 from contracts.topics import LEDGER, tenant_events_topic
 from deploy.local.node import minimal_environment
 from deploy.local.stack import Endpoints
 from runtime.kafka.clients import consumer
+from store.lanes.positions import SCHEMA_NUMBER
 from store.lanes.quarantine import MOST_PER_MINUTE
 from store.lanes.queries import lock_number
 from tests.integration.store.cell import Cell
@@ -311,6 +313,49 @@ async def ledger_lines(endpoints: Endpoints) -> list[object]:
         return [json.loads(record.value) for records in found.values() for record in records]
     finally:
         await reader.stop()
+
+
+async def test_a_lane_waits_while_its_tenants_schema_is_not_one_that_this_code_knows(
+    world_with_store: World, router: Router
+) -> None:
+    (newer, newer_account), (older, older_account) = (
+        new_tenant(world_with_store),
+        new_tenant(world_with_store),
+    )
+    other, other_account = new_tenant(world_with_store)
+    for name in (
+        _STORE,
+        "custodian",
+    ):  # The custodian would bring the older one up to date, and refuse the newer.
+        world_with_store.stop(name)
+    insert = "INSERT INTO mk.tenant_migration (tenant_id, number, sha256) VALUES ($1, 9999, '')"
+    world_with_store.sql(insert, newer.tenant)
+    remove = "DELETE FROM mk.tenant_migration WHERE tenant_id = $1 AND number = $2 RETURNING sha256"
+    [(digest,)] = world_with_store.sql(remove, older.tenant, SCHEMA_NUMBER)
+    for tenant, account in ((newer, newer_account), (older, older_account), (other, other_account)):
+        await router.publish(tenant, account)
+    world_with_store.start([_STORE])
+    world_with_store.wait_rows(other, 1, 20)
+    world_with_store.wait_until(
+        lambda: all(f'"{one.slot}"' in waiting(world_with_store) for one in (newer, older)),
+        10,
+        "both to wait",
+    )
+    assert [world_with_store.row_count(one) for one in (newer, older)] == [0, 0]
+    world_with_store.sql(remove, newer.tenant, 9999)
+    again = "INSERT INTO mk.tenant_migration (tenant_id, number, sha256) VALUES ($1, $2, $3)"
+    world_with_store.sql(again, older.tenant, SCHEMA_NUMBER, digest)
+    for one in (newer, older):
+        world_with_store.wait_rows(one, 1, 20)
+    world_with_store.start(["custodian"])
+
+
+def waiting(world: World) -> str:
+    """What the store says of lanes whose tenant's schema it does not know."""
+    lines = world.log(_STORE).splitlines()
+    return "".join(
+        line for line in lines if TenantSchemaUnknown.code in line or "TenantSchemaUnknown" in line
+    )
 
 
 def test_a_database_of_another_version_is_refused(world_with_store: World) -> None:
