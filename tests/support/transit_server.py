@@ -15,6 +15,8 @@ from aiohttp import web
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "write", "DELETE": "delete"}
+
 
 @dataclass(slots=True)
 class TransitKey:
@@ -31,6 +33,8 @@ class TransitServer:
 
     def __init__(self, token: str) -> None:
         self.token = token
+        self.policies: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Further tokens: (capabilities, beginning of a path) each. The first one may everything."""
         self.keys: dict[str, TransitKey] = {}
         self.secrets: dict[str, list[dict[str, str]]] = {}
         self.limits: dict[str, int] = {}
@@ -43,15 +47,24 @@ class TransitServer:
         self.calls += 1
         if self.sealed:
             return web.json_response({"errors": ["Vault is sealed"]}, status=503)
-        if request.headers.get("X-Vault-Token") != self.token:
-            return web.json_response({"errors": ["permission denied"]}, status=403)
-        fields = await request.json() if request.can_read_body else {}
-        engine, _, path = request.path.removeprefix("/v1/").partition("/")
+        whole = request.path.removeprefix("/v1/")
         # The documented form of LIST for clients and proxies that know no such method.
         method = "LIST" if request.method == "GET" and request.query.get("list") == "true" else request.method
+        if not self._may(request.headers.get("X-Vault-Token", ""), method, whole):
+            return web.json_response({"errors": ["permission denied"]}, status=403)
+        fields = await request.json() if request.can_read_body else {}
+        engine, _, path = whole.partition("/")
         if engine == "transit":
             return self._transit(method, path, fields)
         return self._kv(method, path, fields)
+
+    def _may(self, token: str, method: str, path: str) -> bool:
+        if token == self.token:
+            return True
+        return any(
+            _CAPABILITIES[method] in capabilities and path.startswith(beginning)
+            for capabilities, beginning in self.policies.get(token, ())
+        )
 
     def _transit(self, method: str, path: str, fields: dict[str, Any]) -> web.Response:
         kind, _, rest = path.partition("/")
