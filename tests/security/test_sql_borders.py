@@ -24,7 +24,7 @@ C, S, E, R, D = LOGINS
 READERS: Final[dict[str, set[str]]] = {
     "access_record": {C, E, R},
     "account": {C, E},
-    "account_id": {C},
+    "account_id": {C, E},
     "audit_checkpoint": {E, R},
     "audit_entry": {C, E, R},
     "consent": {C},
@@ -35,6 +35,7 @@ READERS: Final[dict[str, set[str]]] = {
     "fence_position": {E, S},
     "key_export": {C},
     "key_request": {C},
+    "meta_deletion": {E},
     "migration": {C, S, E, R, D},
     "outcome_position": {E},
     "reader_grant": {C, E},
@@ -47,6 +48,7 @@ READERS: Final[dict[str, set[str]]] = {
 }
 """Who may read anything of a table of `mk`. A new table: say who, and why it must."""
 HIDDEN_COLUMNS: Final = {
+    ("account_id", "active"): {S, E, R, D},
     ("tenant", "name"): {S, E, D},
     ("tenant", "requested_by"): {S, E, R, D},
 }

@@ -2,11 +2,14 @@
 nothing; and Meta itself is asked to forget a person."""
 
 import asyncio
+import base64
 import hashlib
+import hmac
+import http.client
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
@@ -14,44 +17,15 @@ import pytest
 from contracts.control import app_scoped_user_hash
 from contracts.erasure_requests import CallbackRequest, Identifier, callback_request_id
 from contracts.outcomes import RefusalReason, State
-from deploy.local.stack import LocalStack
-from ingest.appsecret_proof import appsecret_proof
-from runtime.files import write_atomic
+from store.desk.words import ENGLISH
 from store.erasure.callback import account_request_id
+from tests.privacy.erasure.process.conftest import META_NUMBER, META_SECRET, META_TOKEN
 from tests.support.erasure import Requests, job, person_request, told, wait_state
 from tests.support.graph_server import graph_server
-from tests.support.servers import free_port
 from tests.support.world import Tenant, World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 ENDED = (State.ANSWERED,)
-
-
-TOKEN, SECRET, NUMBER = "EAAG-of-the-number", b"secret-of-the-app", "15510000009"
-
-
-@pytest.fixture(scope="module")
-def meta_port() -> int:
-    """Where the double of Meta will answer."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def erasing(
-    servers: tuple[LocalStack, int], tmp_path_factory: pytest.TempPathFactory, meta_port: int
-) -> Iterator[World]:
-    """Every process up; erasure has a token for one number."""
-    tokens = tmp_path_factory.mktemp("tokens")
-    content = {"token": TOKEN, "proof": appsecret_proof(SECRET, TOKEN.encode())}
-    write_atomic(tokens / f"{NUMBER}.json", json.dumps(content).encode())
-    overrides = {
-        "MKC_ERASURE_META_TOKENS_DIR": str(tokens),
-        "MKC_ERASURE_META_URL": f"http://127.0.0.1:{meta_port}/v25.0",
-    }
-    with World.on(servers[0], servers[1], overrides=overrides) as world:
-        world.start(("custodian", "router", "store", "erasure"))
-        yield world
-        assert world.dead() == set()
 
 
 def callback(user: str, kind: str = "data_deletion", *, issued_at: int = 1_700_000_000) -> CallbackRequest:
@@ -184,7 +158,7 @@ async def test_a_person_is_shredded_while_meta_is_away_and_answered_once_meta_ha
 ) -> None:
     bsuid = "BR.4711canary"
     tenant = await asyncio.to_thread(erasing.add_tenant, "meta-asked")
-    ids = {"waba": "15510000001", "phone-number-id": NUMBER}
+    ids = {"waba": "15510000001", "phone-number-id": META_NUMBER}
     await asyncio.to_thread(erasing.connect, tenant, "whatsapp", ids)
     asked = await requests.ask(person_request(tenant, Identifier(kind="bsuid", value=bsuid)))
     # 1. Meta does not answer: the person is erased all the same, and the request is not answered yet.
@@ -192,9 +166,9 @@ async def test_a_person_is_shredded_while_meta_is_away_and_answered_once_meta_ha
     assert row["details"] is not None
     assert bsuid.encode() not in row["details"]
     # 2. Meta is back: it is asked as it demands, and the receipt says what it said.
-    async with graph_server({TOKEN: SECRET}, meta_port) as meta:
+    async with graph_server({META_TOKEN: META_SECRET}, meta_port) as meta:
         row = await asyncio.to_thread(wait_state, erasing, asked, State.ANSWERED, timeout_s=30)
-        assert (meta.deleted, meta.wrong) == ([(NUMBER, bsuid)], [])
+        assert (meta.deleted, meta.wrong) == ([(META_NUMBER, bsuid)], [])
     assert row["details"] is None
     receipt = json.loads(row["receipt"])["receipt"]
     assert [one["method"] for one in receipt["removals"] if one["system"] == "meta.contact_book"] == [
@@ -202,5 +176,52 @@ async def test_a_person_is_shredded_while_meta_is_away_and_answered_once_meta_ha
     ]
     assert "meta" in [one["who"] for one in receipt["told"]]
     shown = row["receipt"] + erasing.log("erasure")
-    for hidden in (bsuid, TOKEN, NUMBER):
+    for hidden in (bsuid, META_TOKEN, META_NUMBER):
         assert hidden not in shown
+
+
+def post_callback(world: World, user: str, secret: bytes) -> tuple[int, dict[str, str]]:
+    """As Meta posts it to the receiver."""
+    payload = {"algorithm": "HMAC-SHA256", "issued_at": int(time.time()), "user_id": user}
+    part = base64.urlsafe_b64encode(json.dumps(payload).encode()).rstrip(b"=")
+    signature = base64.urlsafe_b64encode(hmac.digest(secret, part, "sha256")).rstrip(b"=")
+    form = urlencode({"signed_request": (signature + b"." + part).decode()})
+    connection = http.client.HTTPConnection("127.0.0.1", world.service.ports.receiver, timeout=10)
+    try:
+        connection.request("POST", "/callbacks/meta/demo/data-deletion", form)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def page(world: World, url: str) -> tuple[int, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", world.service.ports.desk, timeout=10)
+    try:
+        connection.request("GET", urlsplit(url).path, headers={"Accept-Language": "en"})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+async def test_what_meta_is_answered_with_leads_to_the_page_of_that_request(erasing: World) -> None:
+    await asyncio.to_thread(erasing.start, ("desk",))
+    assert (await asyncio.to_thread(post_callback, erasing, "9000007", b"forged"))[0] == 401
+    status, says = await asyncio.to_thread(post_callback, erasing, "9000007", erasing.service.app_secret())
+    assert status == 200
+    assert says["url"] == f"{erasing.service.page_url}/{says['confirmation_code']}"
+
+    def shown() -> str | None:
+        code, html = page(erasing, says["url"])
+        return html if code == 200 else None
+
+    await asyncio.to_thread(erasing.wait_until, shown, 10, "the page of the request")
+    digest = hashlib.sha256(says["confirmation_code"].encode()).digest()
+    [row] = erasing.sql("SELECT request_id FROM mk.erasure_code WHERE code_sha256 = $1", digest)
+    await asyncio.to_thread(wait_state, erasing, row["request_id"], *ENDED)
+    html = shown()
+    assert html is not None
+    # The request has ended, and the page does not say so: nobody can tell that there was nothing.
+    assert ENGLISH.stages["processing"] in html
+    assert ENGLISH.stages["completed"] not in html
