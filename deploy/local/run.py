@@ -19,13 +19,15 @@ from typing import Final
 from deploy.local.demo import show
 from deploy.local.demo.checks import (
     WrongOutcome,
+    check_not_read,
     check_nothing_personal,
     check_read_back,
     check_trace,
     texts_of,
 )
+from deploy.local.demo.erasing import await_taken_back, check_erasing, erase
 from deploy.local.demo.play import DemoTenant, connect_all, post_all, read_back, shown_text, wait_balanced
-from deploy.local.demo.samples import PERSONAL, TEXTS, samples
+from deploy.local.demo.samples import CLINIC, PEDRO, PERSONAL, TEXTS, samples
 from deploy.local.demo.trace import Trace, Tracer
 from deploy.local.errors import LocalStackError
 from deploy.local.postgres_node import data_directory_at
@@ -124,15 +126,25 @@ class _Run:
             show.step("first webhook is a row, since the start of this command", seconds_since_start())
             traces = first + await post_all(self._service, tracer, posted[1:])
             await tracer.settle(traces, 30)
+            await await_taken_back(self._dsn, traces, schemas)
         plain = await asyncio.to_thread(read_back, self._service, list(tenants))
         show.outcomes(traces, {key: shown_text(text) for key, text in plain.items()}, names)
         if self._check:
-            await asyncio.to_thread(self._check_all, traces, plain, names)
+            await asyncio.to_thread(self._check_traces, traces, plain, names)
+        erased = await erase(self._service, self._dsn, tenants[CLINIC])
+        check_erasing(erased)
+        show.erasing(erased, PEDRO)
+        if self._check:
+            await asyncio.to_thread(self._check_all)
 
-    def _check_all(self, traces: list[Trace], plain: dict[str, str], names: dict[str, str]) -> None:
+    def _check_traces(self, traces: list[Trace], plain: dict[str, str], names: dict[str, str]) -> None:
+        posted = [trace.sample for trace in traces]
         for trace in traces:
             check_trace(trace, names)
-        check_read_back(traces, plain, texts_of([trace.sample for trace in traces], TEXTS))
+        check_read_back(traces, plain, texts_of((one for one in posted if not one.taken_back), TEXTS))
+        check_not_read(plain, texts_of((one for one in posted if one.taken_back), TEXTS))
+
+    def _check_all(self) -> None:
         wait_balanced(self._service)
         searched = check_nothing_personal(self._folders(), PERSONAL)
         show.console.print(

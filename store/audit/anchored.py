@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from runtime.kafka.clients import consumer
 
 _PARTITION: Final = TopicPartition(topics.AUDIT_CHECKPOINTS, 0)
 _BACK: Final = 64
+_CLOSE_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,15 @@ async def _reader(
     except KafkaError as exc:
         raise broker_error(exc, "the audit log's checkpoints cannot be read") from exc
     finally:
+        # Over TLS a peer that does not say good-bye would be waited for for half a minute.
+        await asyncio.wait([asyncio.ensure_future(_close_quietly(reader))], timeout=_CLOSE_S)
+
+
+async def _close_quietly(reader: AIOKafkaConsumer) -> None:
+    try:
         await reader.stop()
+    except Exception:  # everything that was asked for is read, or the error that matters is on its way
+        return
 
 
 async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerLookup) -> Anchored:

@@ -57,6 +57,14 @@ def check_read_back(traces: Iterable[Trace], plain: dict[str, str], texts: Itera
             )
 
 
+def check_not_read(plain: dict[str, str], texts: Iterable[str]) -> None:
+    """No text that was taken back may be readable with any key."""
+    for number, text in enumerate(texts, 1):
+        _expect(
+            not any(text in one for one in plain.values()), f"text {number} that was taken back is still read"
+        )
+
+
 def check_nothing_personal(folders: Iterable[Path], personal: Iterable[str]) -> int:
     """No file under `folders` may hold any of `personal`, as text or with JSON's escapes. Bytes searched.
 

@@ -107,6 +107,8 @@ async def post_all(service: Service, tracer: Tracer, samples: Sequence[Sample]) 
     """Post them one after the other, as Meta would, and follow each to its end."""
     traces: list[Trace] = []
     for sample in samples:
+        if sample.takes_back:
+            await tracer.settle(traces, 30)
         trace = Trace(sample)
         traces.append(trace)
         trace.status = await asyncio.to_thread(post, service, sample)

@@ -16,6 +16,7 @@ CLINIC: Final = "clinica"
 
 MARIA, MARIA_PHONE = "Maria Aparecida Quitéria", "5531988714021"
 JOAO, JOAO_PHONE = "João Batista Farnese", "5511973306158"
+PEDRO: Final = "Pedro Valdomiro"
 ANA_IGSID, PEDRO_PSID = "61784430192735501", "70215588934410267"
 TEXT_BREAD = "Bom dia! Ainda tem pão de queijo quentinho? Separa duas dúzias pra Quitéria, por favor."
 TEXT_CAKE = "Oi! Vocês fazem bolo de fubá sem lactose pra sábado à tarde?"
@@ -28,7 +29,7 @@ TEXT_LARGE = "Encomenda da festa junina da Quitéria: canjica, curau, quentão e
 TEXTS: Final = (TEXT_BREAD, TEXT_CAKE, TEXT_TOOTH, TEXT_ECHO, TEXT_ORDER, TEXT_VISIT, TEXT_LARGE.strip())
 """What was said."""
 PERSONAL: Final = (
-    MARIA, MARIA_PHONE, "553188714021", JOAO, JOAO_PHONE, "551173306158", ANA_IGSID, PEDRO_PSID, "Pedro Valdomiro",
+    MARIA, MARIA_PHONE, "553188714021", JOAO, JOAO_PHONE, "551173306158", ANA_IGSID, PEDRO_PSID, PEDRO,
     TEXT_BREAD, TEXT_CAKE, TEXT_TOOTH, TEXT_ECHO, TEXT_ORDER, TEXT_VISIT, TEXT_LARGE.strip(), "Quitéria", "Emanuelle",
     "rosca-da-rainha", "bolo de fubá",
 )  # fmt: skip
@@ -73,6 +74,10 @@ class Sample:
     events: tuple[tuple[str, str], ...] = ()
     reason: str = ""
     status: int = 200
+    takes_back: bool = False
+    """Posted once everything before is a row: it erases one of them."""
+    taken_back: bool = False
+    """Another webhook erases its message: in the end there is no row and nothing to read."""
     wrong_secret: bool = False
 
 
@@ -93,6 +98,7 @@ def samples(now_ms: int, token: str) -> tuple[Sample, ...]:
             ),
             "stored",
             (bakery_text,),
+            taken_back=True,
         ),
         Sample(
             "Messenger message",
@@ -125,6 +131,7 @@ def samples(now_ms: int, token: str) -> tuple[Sample, ...]:
             ),
             "stored",
             ((BAKERY, "message.unsent"),),
+            takes_back=True,
         ),
         Sample(
             "Batch of both tenants",

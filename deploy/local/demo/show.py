@@ -6,6 +6,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from deploy.local.demo.erasing import Erasing
 from deploy.local.demo.trace import Trace
 from deploy.local.processes import STOP_ORDER, Service
 from deploy.local.service_node import ServiceNode
@@ -45,6 +46,8 @@ def _show(trace: Trace, plain: dict[str, str], names: dict[str, str]) -> None:
         _say(_line(*head, f"{tenant} {event.event_type}", cell), "")
         if text := plain.get(event.event_id):
             _say(f"{'':<22}read with the key: “{_short(text)}”", "green")
+        elif trace.sample.taken_back:
+            _say(f"{'':<22}taken back by its author: the row is erased", "green")
         head = ("", "", "")
     more = len(trace.events) - _EVENTS_SHOWN
     if more > 0:
@@ -74,6 +77,27 @@ def _ending(trace: Trace) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 1] + "…"
+
+
+def erasing(seen: Erasing, person: str) -> None:
+    """What became of the person who was erased, and the receipt."""
+    console.print(f"[bold]{person} is erased[/]  [dim]mkc erasure status {seen.request}[/]", soft_wrap=True)
+    states = " → ".join(f"{state} {took_s:.2f} s" for state, took_s in seen.states)
+    receipt, live = seen.verified["receipt"], seen.verified["live"]
+    rows = (
+        ("states", states),
+        ("rows", f"{seen.rows_before} before, {seen.rows_after} now; keys left: {seen.keys_left}"),
+        ("readers", f"{seen.read_as_erased} events on the tenant's topic read as erased"),
+        ("receipt", f"protocol {receipt['protocol']}, signed with key {receipt['signer']}"),
+        ("", "; ".join(f"{one['count']} {one['category']}" for one in receipt["erased"]) + " erased"),
+        ("", f"irrecoverable on {receipt['irrecoverable_on']}, in backups and logs too"),
+        ("", "; ".join(f"{one['what']} until {one['until']}" for one in receipt["kept"]) + " kept"),
+        ("verified", "offline by its signature; one changed figure: receipt_changed"),
+        ("", f"live with every key: {'nothing found' if live['gone'] else live['found']}"),
+    )
+    for name, text in rows:
+        _say(f"{name:<11}{text}", "green" if name == "verified" else "")
+    console.print()
 
 
 def addresses(service: Service, dsn: str) -> None:
