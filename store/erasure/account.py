@@ -111,22 +111,21 @@ async def _begin(tools: Tools, job: Job, tenant: TenantSchema, account: UUID) ->
 async def _erase_subjects(tools: Tools, job: Job, tenant: TenantSchema, subjects: list[UUID]) -> None:
     connection = tools.connection
     async with alone(connection, tenant):
-        erased = await connection.fetch(
-            _sql(tenant, "erase_subjects"), job.request_id, subjects, job.account_id
-        )
+        keys = await connection.fetchval(_sql(tenant, "erase_subjects"), subjects, job.account_id)
+        if not keys:
+            return
         await leave(connection)
-        for row in erased:
-            await append(
-                connection,
-                AuditEntry(
-                    What.ERASURE_EXECUTED,
-                    tools.signer.name,
-                    request=job.request_id,
-                    tenant=tenant.tenant,
-                    subject=row["subject_id"],
-                    numbers={"generation": row["erased_through_gen"]},
-                ),
-            )
+        await connection.execute(SQL["count_keys"], job.request_id, keys)
+        await append(
+            connection,
+            AuditEntry(
+                What.ERASURE_EXECUTED,
+                tools.signer.name,
+                request=job.request_id,
+                tenant=tenant.tenant,
+                numbers={"keys": keys},
+            ),
+        )
 
 
 def _sql(tenant: TenantSchema, name: str) -> str:

@@ -16,26 +16,25 @@ UPDATE "{schema}".erasure_step SET fence = $2 WHERE request_id = $1 AND subject_
 -- name: page
 SELECT id, subject_id FROM "{schema}".message WHERE account_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
--- Alone under the lock. Of the subjects $2 those who have rows of no other account than $3: their key goes. No watermark: what
--- other accounts still bring of them is live, and of this one control lets nothing in any more.
+-- Alone under the lock. Of the subjects $1 those who have rows of no other account than $2: their key goes. No watermark: what
+-- other accounts still bring of them is live, and of this one control lets nothing in any more. Whoever came back since has
+-- rows of another account, so that to do it again does no harm.
 -- name: erase_subjects
-WITH given AS (
-    SELECT s.subject_id, s.generation FROM "{schema}".subject s
-    WHERE s.subject_id = ANY ($2::uuid[]) AND s.wrapped_dek IS NOT NULL AND NOT EXISTS (
-        SELECT FROM "{schema}".message m
-        WHERE m.subject_id = s.subject_id AND m.account_id <> $3 AND m.generation > s.erased_through_gen)
-), step AS (
-    INSERT INTO "{schema}".erasure_step (request_id, subject_id, erased_through_gen, executed_at, deleted_at)
-    SELECT $1, subject_id, generation, clock_timestamp(), clock_timestamp() FROM given ORDER BY subject_id
-    ON CONFLICT (request_id, subject_id) DO NOTHING
-    RETURNING subject_id, erased_through_gen
-), erased AS (
+WITH erased AS (
     UPDATE "{schema}".subject s
-    SET generation = s.generation + 1, erased_through_gen = step.erased_through_gen, wrapped_dek = NULL, dek_epoch = NULL,
+    SET generation = s.generation + 1, erased_through_gen = s.generation, wrapped_dek = NULL, dek_epoch = NULL,
         rekey = false, rekey_from = NULL, rekey_from_gen = NULL, rekey_from_epoch = NULL
-    FROM step WHERE s.subject_id = step.subject_id
+    WHERE s.subject_id = ANY ($1::uuid[]) AND s.wrapped_dek IS NOT NULL AND NOT EXISTS (
+        SELECT FROM "{schema}".message m
+        WHERE m.subject_id = s.subject_id AND m.account_id <> $2 AND m.generation > s.erased_through_gen)
+    RETURNING 1
 )
-SELECT subject_id, erased_through_gen::int FROM step ORDER BY subject_id;
+SELECT count(*)::int FROM erased;
+
+-- As the login: for the receipt. There may be very many subjects, so there is no step for each.
+-- name: count_keys
+UPDATE mk.erasure_request SET counts = counts || jsonb_build_object('keys', coalesce((counts ->> 'keys')::bigint, 0) + $2::bigint)
+WHERE request_id = $1;
 
 -- Who has a key left has rows of other accounts: marked in the transaction that deletes.
 -- name: delete_page

@@ -82,7 +82,7 @@ def make(
         issued_at_ms=unix_ms(issued_at),
         subjects=tuple(_subject(step) for step in steps),
         erased=_erased(job, steps),
-        removals=(*_at_meta(at_meta), *_removals(steps, left)),
+        removals=(*_at_meta(at_meta), *_removals(job, steps, left)),
         kept=_kept(steps, issued_at),
         told=(*_told(job, steps, issued_at), *_told_meta(at_meta)),
         audit=root,
@@ -115,9 +115,11 @@ def _erased(job: Job, steps: Sequence[ErasureStep]) -> tuple[ErasedCategory, ...
     return tuple(ErasedCategory(category=name, count=count) for name, count in counts.items() if count)
 
 
-def _removals(steps: Sequence[ErasureStep], left: Sequence[Left]) -> tuple[Removal, ...]:
+def _removals(job: Job, steps: Sequence[ErasureStep], left: Sequence[Left]) -> tuple[Removal, ...]:
     done: list[Removal] = []
     shredded = [step.executed_at for step in steps if step.erased_through_gen]
+    if not shredded and job.counts.get(Category.KEYS) and job.executed_at is not None:
+        shredded = [job.executed_at]  # an account's: counted, without a step for each subject
     if shredded:
         at = unix_ms(max(shredded))
         done.append(Removal(system=System.SUBJECT_KEYS, method=Method.KEY_DESTROYED, at_ms=at))
