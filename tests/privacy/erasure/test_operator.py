@@ -107,7 +107,7 @@ def test_whichever_identifier_is_given_everything_of_the_person_goes_and_nothing
     asked = {erase(erasing, acme, identifier): 3 for identifier in people}
     asked |= {erase(erasing, acme, "psid:8001"): 1, erase(erasing, acme, "igsid:9001"): 1}
     for request, rows in asked.items():
-        wait_state(erasing, request, State.LIVE_ERASED, State.ANSWERED)
+        wait_state(erasing, request, State.LIVE_ERASED, State.ANSWERED, timeout_s=60)
         steps = erasing.sql(
             f"SELECT rows_deleted FROM {acme.schema}.erasure_step WHERE request_id = $1", request
         )
@@ -134,7 +134,7 @@ def test_what_is_counted_before_is_what_the_receipt_says_and_the_status_says_wha
     assert erasing.row_count(acme) >= 2
 
     request = erase(erasing, acme, f"phone:{phone}")
-    row = wait_state(erasing, request, State.ANSWERED)
+    row = wait_state(erasing, request, State.ANSWERED, timeout_s=60)
     receipt = json.loads(row["receipt"])["receipt"]
     counted = {one["category"]: one["count"] for one in receipt["erased"]}
     assert counted == {"messages": 2, "identifiers": 3, "keys": 1}
@@ -154,7 +154,7 @@ def test_a_join_that_comes_after_the_erasure_takes_what_was_there_before_it(
     old, new = "5531987650020", "5531987650021"
     post_all(erasing, acme, said("wamid.d1", old, None), said("wamid.d2", new, None))
     before = erasing.row_count(acme)
-    wait_state(erasing, erase(erasing, acme, f"phone:{old}"), State.ANSWERED)
+    wait_state(erasing, erase(erasing, acme, f"phone:{old}"), State.ANSWERED, timeout_s=60)
     assert erasing.row_count(acme) == before - 1
     assert erasing.post(new_number("wamid.d3", old, new)) == 200
 
@@ -162,9 +162,48 @@ def test_a_join_that_comes_after_the_erasure_takes_what_was_there_before_it(
         rows = erasing.sql("SELECT request_id FROM mk.erasure_request WHERE origin = 'join'")
         return rows[0]["request_id"] if rows else None
 
-    wait_state(erasing, erasing.wait_until(joined, 20, "the join to be a request"), State.ANSWERED)
+    wait_state(erasing, erasing.wait_until(joined, 20, "the join to be a request"), State.ANSWERED, timeout_s=60)
     left = erasing.sql(f"SELECT event_type FROM {acme.schema}.message")
     assert len(left) <= before - 2 + 1  # the two messages; the notice itself may be later than the watermark
+
+
+def unsent(mid: str, person: str) -> bytes:
+    """Instagram says that somebody took a message back."""
+    body = messenger(mid, "", page=INSTAGRAM, person=person) | {"object": "instagram"}
+    body["entry"][0]["messaging"][0]["message"] = {"mid": mid, "is_deleted": True}
+    return encode(body)
+
+
+def test_a_message_taken_back_goes_and_one_taken_back_before_it_came_never_arrives(
+    erasing: World, acme: Tenant
+) -> None:
+    def direct(mid: str) -> bytes:
+        return encode(messenger(mid, "segredo", page=INSTAGRAM, person="9100") | {"object": "instagram"})
+
+    def ended(count: int) -> bool:
+        rows = erasing.sql("SELECT state FROM mk.erasure_request WHERE kind = 'message'")
+        return [row["state"] for row in rows] == [State.ANSWERED] * count
+
+    post_all(erasing, acme, direct("m_u1"), direct("m_u2"), unsent("m_u1", "9100"), unsent("m_u3", "9100"))
+    erasing.wait_until(lambda: ended(2), 20, "both unsends to be answered")
+    fenced = erasing.outcomes(acme)["fenced"]
+    assert erasing.post(direct("m_u3")) == 200
+    erasing.wait_until(
+        lambda: erasing.outcomes(acme)["fenced"] == fenced + 1, 20, "the late message to be dropped"
+    )
+    kinds = erasing.sql(
+        f"SELECT event_type, count(*) FROM {acme.schema}.message m JOIN {acme.schema}.alias a USING (subject_id)"
+        " WHERE m.subject_id = (SELECT subject_id FROM {s}.message WHERE event_type = 'message.unsent' LIMIT 1)"
+        " GROUP BY event_type ORDER BY event_type".replace("{s}", acme.schema)
+    )
+    assert [tuple(row) for row in kinds] == [("message.received", 1), ("message.unsent", 2)]
+    tombstones = erasing.sql(f"SELECT count(*) FROM {acme.schema}.tombstone WHERE kind = 'r'")
+    assert tombstones[0][0] == 2
+    receipts = erasing.sql(
+        "SELECT receipt FROM mk.erasure_request WHERE kind = 'message' ORDER BY received_at"
+    )
+    erased = [json.loads(row["receipt"])["receipt"]["erased"] for row in receipts]
+    assert erased == [[{"category": "messages", "count": 1}], []]
 
 
 def test_a_list_is_asked_for_once_however_often_it_is_imported(
@@ -178,7 +217,7 @@ def test_a_list_is_asked_for_once_however_often_it_is_imported(
     first = erasing.mkc(*options)
     assert (first["entries"], len(first["requests"])) == (2, 4)
     for request in first["requests"]:
-        wait_state(erasing, UUID(request), State.ANSWERED)
+        wait_state(erasing, UUID(request), State.ANSWERED, timeout_s=60)
     assert erasing.row_count(acme) == before - 1
     post_all(
         erasing,
@@ -215,7 +254,7 @@ def test_an_account_waits_for_its_hours_or_another_persons_word(
     assert erasing.row_count(tenant) == 1
     monkeypatch.setenv("MKC_OPERATOR_NAME", "bia")
     erasing.mkc("erasure", "approve", request["request_id"])
-    wait_state(erasing, UUID(request["request_id"]), State.ANSWERED)
+    wait_state(erasing, UUID(request["request_id"]), State.ANSWERED, timeout_s=60)
     assert erasing.row_count(tenant) == 0
     with pytest.raises(MkcFailed, match="nothing_to_approve"):
         erasing.mkc("erasure", "approve", request["request_id"])
