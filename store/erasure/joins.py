@@ -23,7 +23,6 @@ from store.erasure.jobs import Job, set_executing
 from store.erasure.message import signed, unix_us
 from store.erasure.steps import steps_of
 from store.erasure.subject import DELETED_AT_ONCE, FENCE_KEPT
-from store.erasure.subject import SQL as SUBJECT_SQL
 from store.erasure.tenants import TenantSchema, alone, inside, leave
 
 if TYPE_CHECKING:
@@ -113,13 +112,11 @@ async def _inherit(tools: Tools, job: Job, tenant: TenantSchema) -> list[Fence]:
     for row in await connection.fetch(_sql(tenant, "undated"), subjects, DATED, executed_at):
         undated[row["subject_id"]].append(row["ref"])
     names: defaultdict[UUID, list[bytes]] = defaultdict(list)
-    for row in await connection.fetch(with_names(SUBJECT_SQL["aliases_of"], schema=tenant.schema), subjects):
+    for row in await connection.fetch(_sql(tenant, "aliases_of"), subjects):
         names[row["subject_id"]].append(row["pseudonym"])
     if undated:
         refs = sorted(ref for found in undated.values() for ref in found)
-        await connection.execute(
-            with_names(SUBJECT_SQL["add_tombstones"], schema=tenant.schema), refs, FENCE_KEPT
-        )
+        await connection.execute(_sql(tenant, "add_tombstones"), refs, FENCE_KEPT)
     fences = [
         Fence(
             request=job.request_id,
@@ -135,7 +132,7 @@ async def _inherit(tools: Tools, job: Job, tenant: TenantSchema) -> list[Fence]:
         for row in rows
     ]
     await connection.execute(
-        with_names(SUBJECT_SQL["keep_fences"], schema=tenant.schema),
+        _sql(tenant, "keep_fences"),
         job.request_id,
         subjects,
         [signed(fence, tools.signer) for fence in fences],
@@ -164,9 +161,7 @@ async def _delete(tools: Tools, job: Job, tenant: TenantSchema) -> None:
                 )
             tools.reached(job.request_id, Step.SOME_DELETED)
         async with inside(connection, tenant):
-            await connection.execute(
-                with_names(SUBJECT_SQL["deleted"], schema=tenant.schema), job.request_id, step.subject_id
-            )
+            await connection.execute(_sql(tenant, "deleted"), job.request_id, step.subject_id)
     tools.reached(job.request_id, Step.DELETED)
 
 

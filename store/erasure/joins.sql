@@ -79,3 +79,21 @@ WITH doomed AS (
     WHERE request_id = $1 AND subject_id = $2
 )
 SELECT count(*)::int FROM gone;
+
+-- name: aliases_of
+SELECT subject_id, pseudonym FROM "{schema}".alias WHERE subject_id = ANY ($1::uuid[]) ORDER BY subject_id, pseudonym;
+
+-- $2: how long.
+-- name: add_tombstones
+INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
+SELECT 'e', ref, clock_timestamp() + $2::interval FROM unnest($1::bytea[]) AS given (ref) ORDER BY ref
+ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at);
+
+-- name: keep_fences
+UPDATE "{schema}".erasure_step e SET fence = given.fence
+FROM unnest($2::uuid[], $3::bytea[]) AS given (subject_id, fence)
+WHERE e.request_id = $1 AND e.subject_id = given.subject_id;
+
+-- name: deleted
+UPDATE "{schema}".erasure_step SET deleted_at = clock_timestamp()
+WHERE request_id = $1 AND subject_id = $2 AND deleted_at IS NULL;

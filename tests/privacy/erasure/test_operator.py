@@ -162,7 +162,9 @@ def test_a_join_that_comes_after_the_erasure_takes_what_was_there_before_it(
         rows = erasing.sql("SELECT request_id FROM mk.erasure_request WHERE origin = 'join'")
         return rows[0]["request_id"] if rows else None
 
-    wait_state(erasing, erasing.wait_until(joined, 20, "the join to be a request"), State.ANSWERED, timeout_s=60)
+    wait_state(
+        erasing, erasing.wait_until(joined, 20, "the join to be a request"), State.ANSWERED, timeout_s=60
+    )
     left = erasing.sql(f"SELECT event_type FROM {acme.schema}.message")
     assert len(left) <= before - 2 + 1  # the two messages; the notice itself may be later than the watermark
 
@@ -184,8 +186,9 @@ def test_a_message_taken_back_goes_and_one_taken_back_before_it_came_never_arriv
         rows = erasing.sql("SELECT state FROM mk.erasure_request WHERE kind = 'message'")
         return [row["state"] for row in rows] == [State.ANSWERED] * count
 
-    post_all(erasing, acme, direct("m_u1"), direct("m_u2"), unsent("m_u1", "9100"), unsent("m_u3", "9100"))
-    erasing.wait_until(lambda: ended(2), 20, "both unsends to be answered")
+    post_all(erasing, acme, direct("m_u1"), direct("m_u2"))
+    assert erasing.post(unsent("m_u1", "9100")) == erasing.post(unsent("m_u3", "9100")) == 200
+    erasing.wait_until(lambda: ended(2), 60, "both unsends to be answered")
     fenced = erasing.outcomes(acme)["fenced"]
     assert erasing.post(direct("m_u3")) == 200
     erasing.wait_until(
@@ -203,7 +206,7 @@ def test_a_message_taken_back_goes_and_one_taken_back_before_it_came_never_arriv
         "SELECT receipt FROM mk.erasure_request WHERE kind = 'message' ORDER BY received_at"
     )
     erased = [json.loads(row["receipt"])["receipt"]["erased"] for row in receipts]
-    assert erased == [[{"category": "messages", "count": 1}], []]
+    assert sorted(erased, key=len) == [[], [{"category": "messages", "count": 1}]]
 
 
 def test_a_list_is_asked_for_once_however_often_it_is_imported(
