@@ -82,6 +82,9 @@ def test_stages_differ_in_words_and_not_only_in_how_they_look(language: Language
         assert words.explanations[standing.stage] in text
         steps = [part for part in outline.texts["li"] if "(" in part]
         assert len(steps) == 3
+        # Where it is now, for a screen reader too; nowhere once it has ended.
+        now = [one for one in outline.all("li") if one.get("aria-current") == "step"]
+        assert len(now) == (1 if standing is PROCESSING else 0)
         assert all(any(f"({state})" in step for state in words.step_states) for step in steps)
 
 
