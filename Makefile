@@ -117,6 +117,10 @@ storm-erasure: install ## 1,000 erasures against writers, kills and cuts; counts
 drill-keys: install ## Lose a database one minute after a rotation of keys and recover it (WAIT_S=60)
 	@exec $(PY) -m tests.drills.drill_keys --wait-s $(or $(WAIT_S),60)
 
+.PHONY: drill-restore
+drill-restore: install ## Put an older backup in the place of the database: erased people stay erased (PEOPLE=10 of each kind)
+	@exec $(PY) -m tests.drills.drill_restore --people $(or $(PEOPLE),10)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Re-make requirements.lock and the checksums of Kafka's jars; read the diff
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --group dev --group local \

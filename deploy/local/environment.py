@@ -104,6 +104,8 @@ def operator_environment(needs: Needs) -> dict[str, str]:
         # The quarantine of each zone is read with that zone's own settings.
         **processes["router"],
         **processes["store"],
+        # `mkc erasure republish-fences` signs fences.
+        **processes["erasure"],
         "MKC_READER_KAFKA": needs.kafka,
         **certificate_settings(needs.authority, "reader"),
         **certificate_settings(needs.authority, "operator"),

@@ -1,6 +1,6 @@
 """`mkc erasure`: asks for erasures, imports Meta's list, shows what requests wait for, counts before, approves.
 
-Commands write requests to Kafka as the operator; nothing here erases. What reads identifiers or a tenant's schema does so
+Commands write requests to Kafka as the operator, one writes fences again as erasure; nothing here erases. What reads identifiers or a tenant's schema does so
 by the reading commands' rights. Must never print an identifier or a pseudonym, nor take an approval from who asked.
 """
 
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from contracts.erasure_requests import Identifier
 from store.custody.operating import at_desk, parser_for, with_json
 from store.erasure.cli_ask import ask_for_list, ask_for_person
+from store.erasure.cli_republish import DESCRIPTION, SUMMARY, republish_fences
 from store.erasure.cli_show import approve, show_preview, show_request, show_requests
 from store.erasure.dashboard_list import ListedKind
 
@@ -50,6 +51,8 @@ def main(arguments: list[str]) -> int:
         return at_desk(lambda desk: show_preview(desk, options.tenant, named, options.purpose, options.json))
     if options.command == "approve":
         return at_desk(lambda desk: approve(desk, options.request, options.json))
+    if options.command == "republish-fences":
+        return republish_fences(even_so=options.even_so, as_json=options.json)
     if options.request is not None:
         return at_desk(lambda desk: show_request(desk, options.request, options.json))
     return at_desk(lambda desk: show_requests(desk, options.tenant, options.limit, options.json))
@@ -69,10 +72,11 @@ def _parser() -> argparse.ArgumentParser:
             "mkc erasure status",
             "mkc erasure status 6f0c2c1e-…",
             "mkc erasure approve 6f0c2c1e-…",
+            "mkc erasure republish-fences",
         ),
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="request|import|preview|status|approve"
+        dest="command", required=True, metavar="request|import|preview|status|approve|republish-fences"
     )
     ask = with_json(
         commands.add_parser(
@@ -126,6 +130,15 @@ def _parser() -> argparse.ArgumentParser:
         )
     )
     second.add_argument("request", type=UUID, metavar="REQUEST")
+    lost = with_json(
+        commands.add_parser(
+            "republish-fences",
+            help=SUMMARY,
+            description=DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    lost.add_argument("--even-so", action="store_true", help="also where topic and database agree")
     return parser
 
 

@@ -82,7 +82,9 @@ async def is_waiting(tools: Tools, job: Job, tenant: TenantSchema) -> bool:
 async def _fence(tools: Tools, job: Job, tenant: TenantSchema, steps: list[ErasureStep]) -> None:
     due = [step for step in steps if step.fence is not None and step.fence_published_at is None]
     if due:
-        await tell.append_fences(tools, [step.fence_record for step in due if step.fence_record is not None])
+        await tell.append_fences(
+            tools.producer, tools.signer, [step.fence_record for step in due if step.fence_record is not None]
+        )
         async with inside(tools.connection, tenant):
             await set_fenced(tools.connection, tenant, job.request_id, [step.subject_id for step in due])
         tools.metrics.counter(ERASURE_FENCES, "published").inc(len(due))

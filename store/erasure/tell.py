@@ -13,8 +13,9 @@ from contracts.control import tenant_recipient
 from contracts.errors import TenantUnavailable
 from contracts.fences import Fence
 from contracts.outcomes import Outcome
+from contracts.signing import Signer
 from contracts.subject_erased import SubjectErased, announcement
-from runtime.kafka.clients import acknowledged
+from runtime.kafka.clients import Producer, acknowledged
 from store.erasure.equipment import Tools
 from store.erasure.tenants import TenantSchema
 
@@ -33,17 +34,17 @@ async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
         await acknowledged(future)
 
 
-async def append_fences(tools: Tools, records: list[bytes]) -> None:
+async def append_fences(producer: Producer, signer: Signer, records: list[bytes]) -> None:
     """The records as they are kept, under their tenant; one of very many ids in parts. Raises BrokerUnavailable."""
     sent = []
     for record in records:
-        for key, value, headers in _parts(tools, record):
-            sent.append(await tools.producer.send(topics.ERASURE_FENCES, value, key=key, headers=headers))
+        for key, value, headers in _parts(signer, record):
+            sent.append(await producer.send(topics.ERASURE_FENCES, value, key=key, headers=headers))
     for future in sent:
         await acknowledged(future)
 
 
-def _parts(tools: Tools, record: bytes) -> Iterator[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
+def _parts(signer: Signer, record: bytes) -> Iterator[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
     key, value, headers = fences.kept(record)
     if len(value) <= _LONGEST_FENCE:
         yield key, value, headers
@@ -51,7 +52,7 @@ def _parts(tools: Tools, record: bytes) -> Iterator[tuple[bytes, bytes, list[tup
     fence = Fence.model_validate_json(value)
     for first in range(0, len(fence.undated), _IDS_IN_A_PART):
         part = fence.model_copy(update={"undated": fence.undated[first : first + _IDS_IN_A_PART]})
-        yield fences.encode(part, tools.signer)
+        yield fences.encode(part, signer)
 
 
 def notice_of(fence: Fence) -> SubjectErased:

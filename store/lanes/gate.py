@@ -147,7 +147,7 @@ class FenceGate:
             if any(at > _end(bounds, partition) for partition, (_, at) in positions.items()):
                 bounds = await self._topic.bounds()  # fences of this very moment were applied since the look
             for partition, (topic_id, at) in positions.items():
-                if topic_id != bounds.topic_id or partition not in bounds.partitions:
+                if topic_id != bounds.topic_id:
                     raise GateClosed("other_topic", partition)
                 if at > _end(bounds, partition):
                     raise GateClosed("ahead", partition)
