@@ -16,7 +16,7 @@ from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner
 from router.consume import ASK_S, RawConsumer
 from router.endings import RecordEndings
-from router.events import Kept
+from router.events import Types
 from router.finish import Finisher
 from router.observe import Observer
 from router.open import Signers
@@ -81,7 +81,7 @@ async def main(supervisor: Supervisor) -> None:
             epochs=epochs,
             clock=clock,
             requests=requests,
-            kept=Kept({name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()}),
+            types=Types({name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()}),
             in_flight=in_flight,
             unavailable_after_s=settings.tenant_unavailable_after_s,
             on_published=observer.events_published,

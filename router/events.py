@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
+from struct import Struct
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -18,15 +19,15 @@ from contracts import headers as names
 from contracts.control import AccountRecord, IdKind, TenantRecord
 from contracts.headers import canonical_header, canonical_start, canonical_topic
 from contracts.ids import event_id_text
-from contracts.pseudonyms import Alias, Domain, KeyedHash, pseudonym_by
+from contracts.pseudonyms import Domain, KeyedHash, pseudonym_by
 from contracts.topics import tenant_events_topic
 from router.split.item import Direction, Item, data_json
-from runtime.kafka.batch import header_start
+from runtime.kafka.batch import header_start, varint
 from runtime.kafka.batch import headers as written
 
-PEOPLE_KEPT: Final = 2_048
 ACCOUNTS_KEPT: Final = 64
 """Of one tenant."""
+_U32: Final = Struct(">I")
 _DIRECTIONS: Final[dict[Direction, bytes]] = {"inbound": b"i", "outbound": b"o", "system": b"s"}
 _OWN_IDS: Final = {
     "messenger": (IdKind.PAGE,),
@@ -81,6 +82,10 @@ _BEFORE_ID: Final = _start(names.CE_ID, 36)
 _BEFORE_SUBJECT: Final = _start(names.CE_SUBJECT, 32)
 _BEFORE_TIME: Final = _start(names.CE_TIME, 24)
 _BEFORE_REF: Final = _start(names.MK_REF, 32)
+_BEFORE_PEOPLE: Final = _Piece(
+    canonical_start(names.MK_PERSON, 0)[:-4], header_start(names.MK_PERSON, 0)[:-1]
+)
+"""Their length and their pseudonyms follow."""
 
 
 class _Type(NamedTuple):
@@ -100,21 +105,12 @@ class _Account:
     directed: Mapping[Direction, _Piece]
 
 
-class _People(NamedTuple):
-    """Who an item is about, kept since people write more than once: the conversation, and the header that names them."""
-
-    conversation: bytes
-    subject: bytes
-    named: _Piece
-
-
-class Kept:
-    """What the makers of all tenants keep: each type's parts, and who wrote last, bounded for all together."""
+class Types:
+    """What the makers of all tenants share: the parts of each type."""
 
     def __init__(self, schemas: Mapping[str, bytes]) -> None:
         """`schemas`: event type to `ce_dataschema`."""
-        self.types = {name: _type(name, schema) for name, schema in schemas.items()}
-        self.people = lru_cache(maxsize=PEOPLE_KEPT)(_people)
+        self.by_name = {name: _type(name, schema) for name, schema in schemas.items()}
 
 
 @lru_cache(maxsize=4_096)
@@ -122,20 +118,20 @@ def _second(unix_s: int) -> str:
     return datetime.fromtimestamp(unix_s, UTC).replace(tzinfo=None).isoformat()
 
 
-def rfc3339(unix_ms: int) -> str:
-    """UTC with milliseconds; the part down to the second is kept, since events come in the order of time."""
-    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
+@lru_cache(maxsize=4_096)
+def rfc3339(unix_ms: int) -> bytes:
+    """UTC with milliseconds. Kept, since events come in the order of time and most have a whole second."""
+    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z".encode()
 
 
 class EventMaker:
     """Makes the events of one tenant."""
 
-    def __init__(self, tenant: TenantRecord, key: bytes, kept: Kept) -> None:
+    def __init__(self, tenant: TenantRecord, key: bytes, types: Types) -> None:
         """`key`: the tenant's pseudonym key, 32 bytes."""
         self.tenant = tenant
-        self._key, self._kept = key, kept
+        self._key, self._types = key, types
         self._keyed = KeyedHash(key)
-        self._types, self._people = kept.types, kept.people
         self._topic = canonical_topic(tenant_events_topic(tenant.slot))
         self._undated = _headers((names.CE_TENANT, str(tenant.tenant).encode()))
         self._dated = _joined(self._undated, _BEFORE_TIME)
@@ -145,15 +141,16 @@ class EventMaker:
 
     def renewed(self, tenant: TenantRecord) -> EventMaker:
         """One for a newer record of the same tenant, whose key never changes."""
-        return EventMaker(tenant, self._key, self._kept)
+        return EventMaker(tenant, self._key, self._types)
 
     def make(self, item: Item, account: AccountRecord, received_at_ms: int) -> Event:
         """The event; the same item gives the same id and key, whenever and in whatever batch it comes."""
         assert item.account is not None
+        keyed = self._keyed
         provider_id = item.account.value
         occurred_at_ms = item.occurred_at_ms
         id_text = event_id_text(
-            self._keyed,
+            keyed,
             occurred_at_ms,
             item.provider_object,
             provider_id,
@@ -162,21 +159,29 @@ class EventMaker:
             item.discriminator,
         )
         identity = id_text.encode()
-        of_type = self._types[item.event_type]
+        of_type = self._types.by_name[item.event_type]
         of_account = self._accounts.get(id(account)) or self._account(account)
-        conversation, subject, people = self._people(self._keyed, of_account, item.conversation, item.aliases)
+        # People are not remembered: of those who write within the same seconds few do so twice, and to look costs as much.
+        if item.conversation is None:
+            conversation = pseudonym_by(keyed, Domain.ACCOUNT, of_account.text)
+        else:
+            conversation = pseudonym_by(keyed, Domain.CONVERSATION, f"{of_account.text}:{item.conversation}")
+        subject = conversation.hex().encode()
+        people = ",".join(
+            [pseudonym_by(keyed, domain, value).hex() for domain, value in item.aliases]
+        ).encode()
         if self._received_at_ms != received_at_ms:
             self._receive(received_at_ms)
         count = _FEWEST_HEADERS
         time = reference_text = b""
         before_time, received = self._undated, self._received
         if occurred_at_ms is not None:
-            time = rfc3339(occurred_at_ms).encode()
+            time = rfc3339(occurred_at_ms)
             before_time = self._dated
             count += 1
         reference = None
         if item.message_id is not None:
-            reference = pseudonym_by(self._keyed, Domain.MESSAGE_REF, f"{provider_id}:{item.message_id}")
+            reference = pseudonym_by(keyed, Domain.MESSAGE_REF, f"{provider_id}:{item.message_id}")
             reference_text = reference.hex().encode()
             received = self._referring
             count += 1
@@ -194,7 +199,8 @@ class EventMaker:
             time,
             kind.covered,
             directed.covered,
-            people.covered,
+            _U32.pack(len(people)),
+            people,
             received.covered,
             reference_text,
         )
@@ -207,7 +213,8 @@ class EventMaker:
             time,
             kind.sent,
             directed.sent,
-            people.sent,
+            varint(len(people)),
+            people,
             received.sent,
             reference_text,
         )
@@ -226,7 +233,9 @@ class EventMaker:
                 _BEFORE_SUBJECT,
             ),
             {
-                direction: _headers((names.MK_ACCOUNT, text.encode()), (names.MK_DIRECTION, shown))
+                direction: _joined(
+                    _headers((names.MK_ACCOUNT, text.encode()), (names.MK_DIRECTION, shown)), _BEFORE_PEOPLE
+                )
                 for direction, shown in _DIRECTIONS.items()
             },
         )
@@ -239,17 +248,6 @@ class EventMaker:
         self._received_at_ms = received_at_ms
         self._received = _headers((names.MK_RECEIVED_AT, b"%d" % received_at_ms))
         self._referring = _joined(self._received, _BEFORE_REF)
-
-
-def _people(
-    keyed: KeyedHash, account: _Account, conversation: str | None, aliases: tuple[Alias, ...]
-) -> _People:
-    if conversation is None:
-        key = pseudonym_by(keyed, Domain.ACCOUNT, account.text)
-    else:
-        key = pseudonym_by(keyed, Domain.CONVERSATION, f"{account.text}:{conversation}")
-    named = b",".join([pseudonym_by(keyed, alias.domain, alias.value).hex().encode() for alias in aliases])
-    return _People(key, key.hex().encode(), _headers((names.MK_PERSON, named)))
 
 
 def _type(name: str, dataschema: bytes) -> _Type:

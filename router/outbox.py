@@ -21,7 +21,7 @@ from contracts.errors import KeyNotYetKnown, TenantUnavailable, TransientError
 from contracts.sealing import NONCE_BYTES
 from contracts.topics import MIB, tenant_events_topic
 from router.endings import RecordEndings
-from router.events import Event, EventMaker, Kept, partition_of
+from router.events import Event, EventMaker, Types, partition_of
 from router.pacing import MOST_STUCK, InFlight, backoff_s
 from router.requests import ErasureRequests, Kind, request_kind
 from router.split.item import Item
@@ -74,7 +74,7 @@ class OutboxParts:
     epochs: EpochSource
     clock: Clock
     requests: ErasureRequests
-    kept: Kept
+    types: Types
     in_flight: InFlight
     unavailable_after_s: float
     on_published: Callable[[int], None]
@@ -305,5 +305,5 @@ class Outbox:
             key = await self._shared.secrets.get_secret(f"pseudonym-{self._tenant}")
             if len(key) != 32:
                 raise KeyNotYetKnown("the pseudonym key is not complete yet")
-            self._maker = EventMaker(tenant, key, self._shared.kept)
+            self._maker = EventMaker(tenant, key, self._shared.types)
         return self._maker

@@ -46,7 +46,7 @@ from contracts.merkle import Frontier, leaf_hash
 from contracts.sealing import SealingEpoch
 from contracts.signing import Right, Signer
 from contracts.subject_erased import SUBJECT_ERASED, SubjectErased, announcement
-from router.events import EventMaker, Kept
+from router.events import EventMaker, Types
 from router.open import Origin, RawRecord
 from router.quarantine import quarantine_record
 from tests.support.batches import headers_of
@@ -94,7 +94,7 @@ def epoch() -> SealingEpoch:
 def maker() -> EventMaker:
     """Makes events of every type."""
     schemas = {name: kind.dataschema.encode() for name, kind in EVENT_TYPES.items()}
-    return EventMaker(tenant(partitions=8), bytes(32), Kept(schemas))
+    return EventMaker(tenant(partitions=8), bytes(32), Types(schemas))
 
 
 @pytest.mark.parametrize("name", EVENT_TYPES)
