@@ -105,6 +105,11 @@ test-matrix: install ## Integration tests on each supported pair of Kafka and Po
 	  MKC_KAFKA_VERSION=$$kafka MKC_POSTGRES_VERSION=$$postgres $(PYTEST) tests/integration; \
 	done
 
+.PHONY: browser
+browser: ## A Chromium without a window for the status page's test, where there is none (as root, from the system's packages)
+	@command -v chromium chromium-headless-shell chromium-browser google-chrome > /dev/null || \
+	  { apt-get update -q && apt-get install --yes --no-install-recommends chromium-headless-shell; }
+
 .PHONY: bench
 bench: install ## Measure against the bars
 	$(PY) -m tests.bench

@@ -21,7 +21,7 @@ _NAMES: Final = ("chromium", "chromium-headless-shell", "chromium-browser", "goo
 PROGRAM: Final = next((found for name in _NAMES if (found := shutil.which(name))), None)
 needs_chromium = pytest.mark.skipif(
     PROGRAM is None,
-    reason="there is no Chromium here; as root: apt-get install chromium (or chromium-headless-shell)",
+    reason="there is no Chromium here; as root: make browser",
 )
 _START_S: Final = 30.0
 
