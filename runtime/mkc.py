@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import resource
 import sys
 import unicodedata
 from collections.abc import Mapping
@@ -105,6 +106,8 @@ def _adopt_local_settings() -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command; exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
     given = sys.argv[1:] if arguments is None else arguments
+    # A command holds keys as the processes do: no core dump.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     local = _adopt_local_settings()
     # A library's own words would reach the terminal by logging's last resort; what failed is said below.
     logging.getLogger().addHandler(logging.NullHandler())

@@ -44,6 +44,8 @@ class Authority:
     """The certificates of one root, under `folder`: `ca.pem` for all, `ca.key` for this module alone."""
 
     folder: Path
+    name: str = "mkchannels-local-authority"
+    """Of two authorities that are believed at once each needs its own: Kafka tells them apart by it."""
 
     @property
     def ca(self) -> Path:
@@ -79,7 +81,7 @@ class Authority:
 
     def _found(self) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("mkchannels-local-authority")
+        name = _name(self.name)
         certificate = (
             _builder(name, name, key.public_key(), _AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -32,7 +32,7 @@ from store.lanes.transaction import store_batches
 from tests.integration.store.cell import Cell, event
 from tests.support.world import Tenant, World
 
-PORT_BASE = 24_000
+PORT_BASE = int(os.environ.get("MKC_PORT_BASE") or 24_000)
 ROWS = 100
 ALONE_S = 5.0
 

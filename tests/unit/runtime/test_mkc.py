@@ -1,5 +1,6 @@
 """The operator's command says what went wrong, and nothing of what it was given."""
 
+import subprocess
 import sys
 import types
 
@@ -52,3 +53,12 @@ def test_an_unforeseen_error_shows_its_type_and_place_but_not_its_text(
     assert "test_mkc.py:main:" in shown
     assert "Maria" not in shown
     assert "Traceback" not in shown
+
+
+def test_core_dumps_of_a_command_are_off() -> None:
+    program = (
+        "import resource, sys; from runtime import mkc; mkc.main(['--help']);"
+        "sys.stderr.write(str(resource.getrlimit(resource.RLIMIT_CORE)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "(0, 0)"
