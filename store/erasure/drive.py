@@ -26,6 +26,7 @@ from store.erasure.equipment import Step, Tools
 from store.erasure.executors import SETTLERS, executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
+    JobMoved,
     due_jobs,
     load_job,
     postpone,
@@ -257,6 +258,8 @@ async def _execute(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
         await _refuse(tools, job, exc.reason)
         return
     job = await load_job(tools.connection, job.request_id)
+    if job.state is State.DECIDED:
+        raise JobMoved("an executor left a request as it was")
     if job.told_state is not job.state:
         job = await _tell(tools, job)
     await finish(tools, job, tenant, SETTLERS.get(job.kind))

@@ -73,10 +73,14 @@ async def alone(connection: Connection, tenant: TenantSchema) -> AsyncIterator[N
     try:
         with translated():
             yield
-    except BaseException:
+    except Exception:
         if not connection.is_closed():
             with translated():
                 await transaction.rollback()
+        raise
+    except BaseException:
+        # Cancelled: nothing may be waited for any more; the server undoes it when the connection is gone.
+        connection.terminate()
         raise
     with translated():
         await transaction.commit()
