@@ -56,7 +56,7 @@ async def test_what_the_new_identifier_wrote_before_the_erasure_goes_and_what_ca
     assert step.fence.pseudonyms == (alias("new").hex(),)
     assert (step.fence.generation, step.fence.undated) == (0, (undated.event_id.hex,))
     # And it stays gone: a replay of either, and of what has no time.
-    replays = (event("new", at=ago(60), received=later()), undated)
+    replays = (event("new", at=ago(60), received=later()), undated._replace(received_at=later()))
     assert (await write(tenant, *replays)).fenced == 2
     assert acting.audited(request) == ["erasure.received", "erasure.executing", "join.executed"]
 
