@@ -12,6 +12,7 @@ from typing import Final
 JsonValue = str | int | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 _LARGEST: Final = 2**53 - 1
 """Beyond it a JSON reader may round (RFC 8785 section 3.2.2.3)."""
+_WRITER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def canonical(value: JsonValue) -> bytes:
@@ -19,8 +20,7 @@ def canonical(value: JsonValue) -> bytes:
     is not Unicode.
     """
     _require_plain(value)
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return _WRITER.encode(value).encode()
 
 
 def is_canonical(raw: bytes) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 BENCHES = {
+    "bench_audit": 60.0,
     "bench_split": 60.0,
     "bench_receiver": 150.0,
     "bench_slow_clients": 120.0,

@@ -90,6 +90,7 @@ def await_following(process: "subprocess.Popen[str]") -> str:
 def test_the_demo_finds_every_outcome_as_it_should_be(root: Path, port_base: int) -> None:
     output, _ = run(root, port_base, "--demo").communicate(timeout=UP_S)
     assert "every outcome as it should be" in output, output
+    assert "live with every key: nothing found" in output, output
     assert "first webhook is a row" in output
     assert identities(root) == []
 
