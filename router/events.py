@@ -100,7 +100,7 @@ class _Account:
     """What all events of an account have in common."""
 
     record: AccountRecord
-    text: str
+    text: str = field(repr=False)
     before_subject: _Piece
     directed: Mapping[Direction, _Piece]
 
