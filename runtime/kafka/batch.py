@@ -1,6 +1,6 @@
 """A batch of records in Kafka's own format, joined from parts that are bytes already, and compressed by zstd at our level.
 
-aiokafka's builder writes every header of every record by itself, which was a tenth of what the router does; here whoever
+aiokafka's builder writes every header of every record by itself; here whoever
 makes many records keeps what they have in common as bytes. Its sender takes the batch as it takes one of its own, so that
 sequence numbers, retries and acknowledgements stay its business. Must never hold a record back: it is sent as it is.
 Format: https://kafka.apache.org/documentation/#recordbatch (magic 2).
