@@ -63,7 +63,7 @@ def test_a_suspended_store_that_wakes_with_a_full_queue_after_its_lane_moved_wri
     running: World, tenant: Tenant, load: Load
 ) -> None:
     before = running.row_count(tenant)
-    second = running.service.another("store", running.service.ports.receiver + 6)
+    second = running.service.another("store", running.service.ports.receiver + 7)
     try:
         with load:
             load.await_promised(60, 10)
