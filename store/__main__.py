@@ -106,6 +106,7 @@ async def serve(supervisor: Supervisor) -> None:
     gate = FenceGate(fences, view.signer, control.catch_up, "mk_store", gate_metrics)
     placing = Placing(dsn, view, lanes, persister, producer, gate, metrics, clock)
     lanes.on_unplaced = placing.wake
+    gate.new_databases.append(placing.doubt_positions)
     control.listeners += [opener.control_applied, placing.control_applied, lanes.control_applied]
 
     def gauges() -> None:

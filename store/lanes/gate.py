@@ -90,6 +90,8 @@ class FenceGate:
         self.is_open = False
         self.closings = 0
         """Rises when an open gate closes: who was admitted before asks again."""
+        self.new_databases: list[Callable[[], None]] = []
+        """Called when `watch` was admitted on a new connection: what was read of the database before may be of another one."""
 
     async def admit(self, connection: Connection) -> None:
         """Return when this connection's database holds every fence of the topic, applied here if need be.
@@ -114,17 +116,23 @@ class FenceGate:
     async def watch(self, dsn: str) -> None:
         """Compare on a connection of its own, again and again, until cancelled."""
         connection: Connection | None = None
+        is_new = True
         try:
             while True:
+                pause_s = CLOSED_LOOK_EVERY_S
                 try:
                     if connection is None or not await make_clean(connection):
-                        connection = await connect(dsn)
+                        connection, is_new = await connect(dsn), True
                     await self.admit(connection)
+                    pause_s = LOOK_EVERY_S
+                    for changed in self.new_databases if is_new else ():
+                        changed()
+                    is_new = False
                 except GateClosed:
                     pass  # said where it closed
                 except TransientError as exc:
                     self._log.warning("fences.not_compared", exc=exc)
-                await asyncio.sleep(LOOK_EVERY_S if self.is_open else CLOSED_LOOK_EVERY_S)
+                await asyncio.sleep(pause_s)
         finally:
             if connection is not None:
                 connection.terminate()

@@ -95,10 +95,16 @@ class Placing:
         self._tenants: dict[UUID, _Known] = {}
         self._tenants_read_s = float("-inf")
         self._are_tenants_stale = False
+        self._are_positions_doubtful = False
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
         """A lane was assigned or unplaced, or control changed."""
+        self._wanted.set()
+
+    def doubt_positions(self) -> None:
+        """The database may be another one, put back from a backup: lanes that are idle would never find out."""
+        self._are_positions_doubtful = True
         self._wanted.set()
 
     def control_applied(self, record: ControlRecord) -> None:
@@ -113,6 +119,10 @@ class Placing:
                 self._wanted.clear()
                 if lanes and self._must_read_tenants():
                     await self._refresh(lanes.values())
+                if self._are_positions_doubtful:
+                    await self._compare_positions(
+                        [lane for lane in lanes.values() if lane.stage is Stage.READY]
+                    )
                 due = [lane for lane in lanes.values() if self._is_due(lane)]
                 if due:
                     await self._place_all(due)
@@ -120,6 +130,24 @@ class Placing:
         finally:
             if self._connection is not None:
                 self._connection.terminate()
+
+    async def _compare_positions(self, ready: Sequence[Lane]) -> None:
+        """Place anew what stands behind its lane in the database. A lane's own position follows the database, so whatever
+        it was before the read is a lower bound of what an untouched database has."""
+        self._are_positions_doubtful = False
+        try:
+            for lane in ready:
+                known, tenancy = lane.position, lane.tenancy
+                assert tenancy is not None
+                if await self._position(await self._connected(), lane, tenancy) < known:
+                    self._log.warning("lane.position_lost", slot=lane.slot, partition=lane.partition)
+                    lane.unplace()
+        except Exception as exc:
+            self._are_positions_doubtful = True
+            self._log.warning("positions.not_compared", exc=exc)
+        finally:
+            if self._connection is not None and not await make_clean(self._connection):
+                self._connection = None
 
     def _is_due(self, lane: Lane) -> bool:
         return (

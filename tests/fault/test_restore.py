@@ -44,13 +44,7 @@ def test_erased_people_stay_erased_in_an_older_database_and_from_the_topics_begi
     scene.settle()
     assert [finding.text for finding in scene.findings() if not finding.holds] == []
 
-    scene.make_fence_topic_anew()
-    scene.cut_connections()
-    scene.wait_gate(is_open=False)
-    assert not scene.is_store_ready()
-    rows = scene.world.row_count(scene.tenant)
-    scene.say("live")
-    assert scene.world.row_count(scene.tenant) == rows
-    assert scene.republish() == scene.before.fences + len(scene.late)
-    scene.wait_gate(is_open=True)
-    scene.wait_stored()
+    # Nothing new comes: idle lanes find out by themselves that the database is another one.
+    scene.backup.put_back()
+    scene.settle()
+    assert [finding.text for finding in scene.findings() if not finding.holds] == []
