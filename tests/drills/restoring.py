@@ -20,7 +20,7 @@ from contracts import topics
 from contracts.erasure_requests import MessageRequest
 from contracts.fences import Fence
 from runtime.kafka.topics import TopicAdmin, TopicSettings
-from tests.support.base_backup import BaseBackup
+from tests.support.backup import BaseBackup
 from tests.support.bodies import encode, messenger
 from tests.support.erasure import ERASED, Requests, fenced, job, person_request, psid, wait_state
 from tests.support.world import Tenant, World
