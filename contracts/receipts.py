@@ -8,13 +8,13 @@ PRIVACY.md section 3 "Receipt".
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64decode
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -179,7 +179,7 @@ def verify(raw: bytes, keys: Mapping[str, bytes]) -> ErasureReceipt:
     public = keys.get(signed.receipt.signer)
     if public is None:
         raise ReceiptSignerUnknown("signed with a key that is not in the file of public keys")
-    message = _PURPOSE + canonical(orjson.loads(raw)["receipt"])
+    message = _PURPOSE + canonical(json.loads(raw)["receipt"])
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(bytes.fromhex(signed.signature), message)
     except (InvalidSignature, ValueError) as exc:

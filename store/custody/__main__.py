@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 QUICK_EVERY_S: Final = 1.0
 FULL_EVERY_S: Final = 60.0
+FULL_AGAIN_S: Final = 10.0
+"""After a full pass in which something failed."""
 LONGEST_PAUSE_S: Final = 5.0
 FAILURES_BEFORE_RECONNECT: Final = 3
 CONTROL_EVERY_S: Final = 2.0
@@ -118,6 +120,9 @@ async def _go_round(connection: Connection, duties: Duties, state: State, stoppi
                     next_full = loop.time() + FULL_EVERY_S if full else next_full
                 elif duties.failed:
                     pause_s, failures = min(LONGEST_PAUSE_S, pause_s * 2), failures + 1
+                    if full and duties.slots_ready:
+                        # One duty that cannot be done now must not keep new tenants waiting pass after pass.
+                        next_full = loop.time() + FULL_AGAIN_S
                 else:
                     pause_s = 0.05
                 state.slots = duties.slots_ready

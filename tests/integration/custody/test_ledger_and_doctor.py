@@ -15,7 +15,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from contracts import topics
 from contracts.ledger import RawLine, TenantCounts
 from runtime.kafka.clients import Producer, acknowledged, consumer
-from store.custody.ledger import ROUTER_GROUP
+from store.custody.ledger import ROUTER_GROUP, overdue_records
+from store.database import connected
 from tests.support.world import Tenant, World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -133,6 +134,10 @@ def test_the_ledger_names_what_is_missing_and_balances_once_it_is_there(world: W
     total = says["tenants"][str(acme.tenant)]
     assert (total["events"], total["records"], total["republished"]) == (4, 5, 1)
     assert (total["outcomes"]["stored"], total["outcomes"]["duplicate"]) == (4, 1)
+
+    # A row for a partition that is not there: the custodian asks Kafka for the others, and is answered.
+    world.sql(f"INSERT INTO {acme.schema}.lane (partition, slot, position) VALUES (7, '{acme.slot}', 0)")
+    assert world.run(_overdue(world)) == 0
     code, output, _ = world.mkc_raw("ledger", "--strict")
     assert code == 0
     assert output.splitlines()[-1] == "balanced"
@@ -224,3 +229,9 @@ def test_a_lost_partition_is_made_again_when_a_lane_asks_for_it(world: World, ac
     assert _doctor(world)[0] == 1
     world.sql("SELECT pg_notify('mk_custodian', '')")
     world.wait_until(lambda: _doctor(world)[0] == 0, 10, "the partition")
+
+
+async def _overdue(world: World) -> int:
+    tls = world.stack.endpoints.kafka_tls("custodian")
+    async with connected(world.service.login("mk_custodian"), "test") as connection:
+        return await overdue_records(world.stack.endpoints.kafka, connection, tls)
