@@ -182,9 +182,9 @@ def cpu_s(body: bytes) -> float:
     """The lesser of two: what calls hide, such as looking through a list for each of its elements."""
 
     def once() -> float:
-        started = time.process_time()
+        started = time.thread_time()
         split(body)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     return min(once(), once())
 
@@ -195,8 +195,8 @@ def test_ten_times_as_much_takes_ten_times_as_many_calls_and_about_ten_times_the
 ) -> None:
     split(many(10))  # What is looked up once only is known now.
     assert calls(many(2_000)) < 12 * calls(many(200)) + 1_000
-    small, large = cpu_s(many(1_000)), cpu_s(many(10_000))
-    assert large < 40 * max(small, 0.001), "a square would be a hundred times as much"
+    # A collection or a neighbour may disturb one measurement; a square is a hundred times as much in each of them.
+    assert any(cpu_s(many(10_000)) < 40 * max(cpu_s(many(1_000)), 0.001) for _ in range(5))
 
 
 @pytest.mark.parametrize("many", MANY.values(), ids=MANY)
