@@ -24,6 +24,8 @@ from contracts.topics import (
 READER_NAME: Final = re.compile(r"reader-[a-z0-9][a-z0-9-]{0,50}")
 """What a downstream service's certificate may say its name is: none of our processes is named so, and without a dot no
 reader's groups begin with another's."""
+READERS_GROUPS: Final = "reader-"
+"""What the consumer groups of all downstream services begin with."""
 ROUTER_GROUP: Final = "mk.router.v1"
 CLUSTER: Final = "kafka-cluster"
 _PRINCIPALS: Final = {"operators": "operator"}
@@ -79,6 +81,8 @@ def static_permits() -> frozenset[Permit]:
         Permit("router", Operation.READ, group, ROUTER_GROUP),
         Permit("store", Operation.READ, group, "mk.store.", is_prefix=True),
         Permit("erasure", Operation.READ, group, "mk.erasure.", is_prefix=True),
+        # Which downstream services have committed past an erasure's notice: it sees their groups and joins none.
+        Permit("erasure", Operation.DESCRIBE, group, READERS_GROUPS, is_prefix=True),
         # Grants and slots come and go with the custodian, so it alone may change what others may.
         Permit("custodian", Operation.ALTER, cluster, CLUSTER),
         Permit("custodian", Operation.CREATE, topic, _OURS, is_prefix=True),
@@ -113,9 +117,14 @@ def grant_permits(reader: str, slot: str) -> frozenset[Permit]:
         {
             Permit(reader, Operation.READ, Resource.TOPIC, tenant_events_topic(slot)),
             Permit(reader, Operation.READ, Resource.TOPIC, tenant_keys_topic(slot)),
-            Permit(reader, Operation.READ, Resource.GROUP, f"{reader}.", is_prefix=True),
+            Permit(reader, Operation.READ, Resource.GROUP, groups_of(reader), is_prefix=True),
         }
     )
+
+
+def groups_of(reader: str) -> str:
+    """What the names of a downstream service's consumer groups begin with."""
+    return f"{reader}."
 
 
 def _declared(specs: Iterable[TopicSpec]) -> Iterator[Permit]:

@@ -103,6 +103,22 @@ ERASURE_WAITING_LANES: Final = MetricSpec(
     "erasure",
     "Age of the oldest executed request that waits for its tenant's lanes: page above 10 minutes.",
 )
+ERASURE_READERS: Final = MetricSpec(
+    "mk_erasure_reader_notices_total",
+    "counter",
+    "erasure",
+    "Readers of tenants' topics, for each erasure they were told of, and what became of it: a grant that ended is not waited"
+    " for; missed: the notice left the topic before the reader was seen to have passed it.",
+    {"result": ("told", "acknowledged", "ended", "missed")},
+)
+ERASURE_UNACKNOWLEDGED: Final = MetricSpec(
+    "mk_erasure_requests_unacknowledged",
+    "gauge",
+    "erasure",
+    "Requests that a reader of the tenant's topic has not acknowledged, by the hours since it was told at most: ask the"
+    " reader's owner above 0 in `72` and `more`.",
+    {"hours": ("1", "24", "72", "more")},
+)
 ERASURE_ACTING: Final = MetricSpec(
     "mk_erasure_acting", "gauge", "erasure", "1 in the process that acts, 0 in one that stands by."
 )

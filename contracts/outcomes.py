@@ -1,6 +1,7 @@
 """Outcomes on `mk.erasure.outcomes.v1`: each state that an erasure request reached, and at its end the signed receipt.
 
-Ids, times and reasons of a closed list only. `decided` is acknowledged here before anything executes. PRIVACY.md section 3.
+Ids, times, counts and reasons of a closed list only. `decided` is acknowledged here before anything executes. `answered` is
+said once more when no reader of the tenant's topic is waited for any longer. PRIVACY.md section 3.
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ class Outcome(BaseModel):
     irrecoverable_on: date | None = None
     receipt: str | None = None
     """The signed receipt (`contracts.receipts`), from `answered` on."""
+    readers_told: int = 0
+    """Grants that were active when `subject.erased` was on every partition; from `live_erased` on, as are the next three."""
+    readers_acknowledged: int = 0
+    """Of these: all of the reader's consumer groups have committed past the notice."""
+    readers_ended: int = 0
+    """Of these: the grant ended before."""
+    readers_missed: int = 0
+    """Of these: the notice left the topic before the reader was seen to have passed it."""
 
 
 def encode(outcome: Outcome, signer: Signer) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:

@@ -85,6 +85,8 @@ class Told(_Part):
 
     who: Audience
     at_ms: Milliseconds
+    count: Count | None = None
+    """How many of them there were, where that is counted: the readers who had a grant."""
 
 
 class AuditRoot(_Part):
@@ -97,7 +99,8 @@ class AuditRoot(_Part):
 class ErasureReceipt(_Part):
     """Everything that the signature covers. Times are Unix milliseconds, dates those of America/Sao_Paulo."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
+    """2 says how many were told (`Told.count`); receipts of version 1 verify as before."""
     protocol: UUID
     """The protocol number: the request's id."""
     signer: KeyId

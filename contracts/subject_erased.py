@@ -1,8 +1,8 @@
 """`subject.erased`: erasure tells every reader of a tenant which pseudonyms to forget.
 
 One record on every partition of the tenant's topic, sealed to the tenant, signed by erasure's own key; only a signer
-with `announce.erasure` may say it, and such a signer may say nothing else (DESIGN.md section 5). Must never hold a plain
-identifier, nor whose request it was.
+with `announce.erasure` may say it, and such a signer may say nothing else (DESIGN.md section 5). A reader acknowledges it
+by committing past it. Must never hold a plain identifier, nor whose request it was.
 """
 
 from __future__ import annotations

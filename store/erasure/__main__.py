@@ -37,6 +37,7 @@ from runtime.secrets import secrets_from
 from runtime.settings import load
 from store.audit.sequencer import Sequencer
 from store.database import connected, translated
+from store.erasure.acknowledged import Acknowledgements
 from store.erasure.answer import Answerer
 from store.erasure.at_meta import AtMeta
 from store.erasure.consume import RequestConsumer
@@ -49,6 +50,7 @@ from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
 from store.erasure.observe import Ages, Cluster
 from store.erasure.opening import RequestOpener
+from store.erasure.reader_groups import ReaderGroups
 from store.erasure.rebuild import Rebuilder
 from store.erasure.settings import ErasureSettings
 from store.erasure.survey import Surveyor
@@ -107,6 +109,7 @@ class _Parts:
     consumer: RequestConsumer
     tools: Tools
     at_meta: AtMeta
+    acknowledgements: Acknowledgements
     rebuilder: Rebuilder
     state: State
 
@@ -136,6 +139,8 @@ async def _clients(
         state.control = True
         log_ends = LogEnds(settings.kafka, "mk-erasure-ends", tls)
         stack.push_async_callback(log_ends.stop)
+        groups = ReaderGroups(settings.kafka, "mk-erasure-readers", tls)
+        stack.push_async_callback(groups.stop)
         secrets = secrets_from(settings, "erasure", settings.secrets_dir)
         stack.push_async_callback(secrets.close)
         opener = RequestOpener(secrets, view)
@@ -180,7 +185,8 @@ async def _clients(
         forget = supervisor.start("forget", _forget_keys(opener, keks))
         audit = supervisor.start("audit", sequencer.run())
         try:
-            yield _Parts(dsn, driver, consumer, tools, at_meta, rebuilder, state)
+            acknowledgements = Acknowledgements(tools, groups)
+            yield _Parts(dsn, driver, consumer, tools, at_meta, acknowledgements, rebuilder, state)
         finally:
             state.consumer = state.gate = None
             watch.cancel()
@@ -230,6 +236,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             connected(parts.dsn, "mk-erasure-measure") as measuring,
             connected(parts.dsn, "mk-erasure-upkeep") as tending,
             connected(parts.dsn, "mk-erasure-meta") as asking,
+            connected(parts.dsn, "mk-erasure-readers") as looking,
         ):
             upkeep = Upkeep(parts.driver.offer, parts.tools.signer.name)
             await _first_of(
@@ -239,6 +246,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
                 measure(measuring, parts.tools),
                 upkeep.run(tending),
                 parts.at_meta.run(asking),
+                parts.acknowledgements.run(looking),
             )
 
 

@@ -24,6 +24,7 @@ from store.erasure.jobs import Job, set_answered
 from store.erasure.receipts import Left, make
 from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, inside
+from store.erasure.told_readers import counts_of
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -66,8 +67,16 @@ class Answerer:
         with translated():
             issued_at: datetime = await connection.fetchval(AUDIT["now"])
             at_meta = await deletions_of(connection, job.request_id)
+            readers = await counts_of(connection, job.request_id)
             receipt = make(
-                job, steps, left, root, at_meta, signer=key_id(self._signer.public_raw), issued_at=issued_at
+                job,
+                steps,
+                left,
+                root,
+                at_meta,
+                readers_told=readers.told,
+                signer=key_id(self._signer.public_raw),
+                issued_at=issued_at,
             )
             raw = sign(receipt, self._signer)
             by, request = tools.signer.name, job.request_id

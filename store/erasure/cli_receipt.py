@@ -170,7 +170,10 @@ def lines(receipt: ErasureReceipt) -> list[str]:
         ("kept", f"{_words(one.what)} until {one.until or 'the contract ends'} ({', '.join(one.norms)})")
         for one in receipt.kept
     ]
-    shown += [("told", f"{_words(one.who)} {_moment(one.at_ms)}") for one in receipt.told]
+    shown += [
+        ("told", f"{_words(one.who)}{'' if one.count is None else f' ({one.count:,})'} {_moment(one.at_ms)}")
+        for one in receipt.told
+    ]
     shown.append(("audit log", f"tree of {receipt.audit.tree_size}, root {receipt.audit.root[:16]}…"))
     shown.append(("signed", f"{_moment(receipt.issued_at_ms)} with receipt key {receipt.signer}"))
     return [f"{name:<26} {text}" for name, text in shown]

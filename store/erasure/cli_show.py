@@ -23,6 +23,7 @@ from store.database import statements, translated, with_names
 from store.erasure.inventory import Copy, copies, irrecoverable_on
 from store.erasure.observe import Ages, Cluster, looking_at, observe
 from store.erasure.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
+from store.erasure.told_readers import Settled
 from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant, recorded
 from store.settings import ReaderSettings
@@ -41,6 +42,7 @@ _COLUMNS: Final = (
     "execute_after",
     "failed",
 )
+_READERS: Final = {None: "waits for reader", Settled.ENDED: "grant ended", Settled.MISSED: "missed by reader"}
 
 
 async def show_requests(desk: Desk, tenant: str | None, limit: int, as_json: bool) -> int:
@@ -73,10 +75,13 @@ async def show_request(desk: Desk, request: UUID, as_json: bool) -> int:
         say_json(told)
         return 0
     for name, value in told.items():
-        if name not in ("copies", "lanes_behind") and value is not None:
+        if name not in ("copies", "lanes_behind", "not_acknowledged") and value is not None:
             say(f"{name.replace('_', ' '):<20} {value}")
     for lane in told.get("lanes_behind", ()):
         say(f"waits for lane        {lane['partition']}: at {lane['position']} of {lane['end_offset']}")
+    for reader in told.get("not_acknowledged", ()):
+        what = _READERS[reader["settled"]]
+        say(f"{what:<20} {reader['reader']} (grant {reader['grant_id']}), told {reader['told_at']}")
     if told.get("copies"):
         say("")
         say_table(("place", "until", "key", "waits_for", "unlinked_by"), told["copies"])
@@ -90,12 +95,16 @@ async def _progress(desk: Desk, row: asyncpg.Record) -> dict[str, Any]:
             await connection.execute(CUSTODY["become_owner"])
             steps = await connection.fetchrow(with_names(SQL["steps"], schema=schema), row["request_id"])
             waits = await connection.fetch(with_names(SQL["waits"], schema=schema), row["request_id"])
+            readers = await connection.fetch(SQL["readers"], row["request_id"])
     assert steps is not None
     told: dict[str, Any] = {
         "steps": steps["steps"],
         "rows_deleted": steps["rows_deleted"],
         "fences_unpublished": steps["fences_unpublished"],
         "lanes_behind": [dict(wait) for wait in waits],
+        "readers_told": len(readers),
+        **{f"readers_{how}": sum(reader["settled"] == how for reader in readers) for how in Settled},
+        "not_acknowledged": [dict(one) for one in readers if one["settled"] != Settled.ACKNOWLEDGED],
     }
     executed_at = row["executed_at"] or steps["executed_at"]
     if executed_at is None:

@@ -38,6 +38,7 @@ from store.erasure.jobs import (
 from store.erasure.passed import LanesBehind, finish, is_waiting
 from store.erasure.tell import tell_outcomes
 from store.erasure.tenants import TenantSchema, find_tenant
+from store.erasure.told_readers import NO_READERS, counts_of
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -215,7 +216,10 @@ async def _advance(tools: Tools, job: Job, answer: Answer | None) -> Job | None:
 
 
 async def _tell(tools: Tools, job: Job) -> Job:
-    await tell_outcomes(tools, [job.outcome()])
+    readers = NO_READERS
+    if job.state in (State.LIVE_ERASED, State.ANSWERED):
+        readers = await counts_of(tools.connection, job.request_id)
+    await tell_outcomes(tools, [job.outcome(readers)])
     await set_told(tools.connection, job.request_id, job.state)
     tools.metrics.counter(ERASURE_TRANSITIONS, job.kind, job.state.value).inc()
     tools.reached(job.request_id, Step.TOLD)

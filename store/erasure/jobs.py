@@ -19,6 +19,7 @@ from contracts.errors import ContractViolation, TransientError
 from contracts.outcomes import Outcome, RefusalReason, State
 from store.audit.log import AuditEntry, What, append
 from store.database import statements
+from store.erasure.told_readers import NO_READERS, ReaderCounts
 
 if TYPE_CHECKING:
     import asyncpg
@@ -67,7 +68,7 @@ class Job:
     attempts: int
     failed: str | None
 
-    def outcome(self) -> Outcome:
+    def outcome(self, readers: ReaderCounts = NO_READERS) -> Outcome:
         """What the outcomes topic is told of the state it is in."""
         reached = {
             State.RECEIVED: self.received_at,
@@ -92,6 +93,10 @@ class Job:
             due_on=self.due_on,
             irrecoverable_on=self.irrecoverable_on,
             receipt=self.receipt,
+            readers_told=readers.told,
+            readers_acknowledged=readers.acknowledged,
+            readers_ended=readers.ended,
+            readers_missed=readers.missed,
         )
 
 

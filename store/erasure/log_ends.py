@@ -1,9 +1,10 @@
-"""Where a tenant's topic ends now, asked from Kafka each time. Reads no record: it has no partition assigned."""
+"""Where a tenant's topic begins and ends now, asked from Kafka each time. Reads no record: it has no partition assigned."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,6 +13,7 @@ from contracts.errors import BrokerUnavailable, broker_error
 from runtime.kafka.clients import consumer
 
 _TIMEOUT_S = 10.0
+_Ask = Callable[[AIOKafkaConsumer, Sequence[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 
 
 class LogEnds:
@@ -24,6 +26,13 @@ class LogEnds:
 
     async def ends(self, topic: str, partitions: int) -> dict[int, int]:
         """The next offset of each partition. Raises BrokerUnavailable, also if the topic has not that many."""
+        return await self._offsets(topic, partitions, AIOKafkaConsumer.end_offsets)
+
+    async def firsts(self, topic: str, partitions: int) -> dict[int, int]:
+        """The first offset of each partition that is still there. Raises BrokerUnavailable as `ends` does."""
+        return await self._offsets(topic, partitions, AIOKafkaConsumer.beginning_offsets)
+
+    async def _offsets(self, topic: str, partitions: int, which: _Ask) -> dict[int, int]:
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 client = await self._started()
@@ -33,10 +42,10 @@ class LogEnds:
                 wanted = [TopicPartition(topic, number) for number in range(partitions)]
                 if not {one.partition for one in wanted} <= known:
                     raise BrokerUnavailable("the tenant's topic is not there")
-                found = await client.end_offsets(wanted)
+                found = await which(client, wanted)
         except (KafkaError, TimeoutError) as exc:
             await self.stop()
-            raise broker_error(exc, "the ends of a tenant's topic cannot be read") from exc
+            raise broker_error(exc, "the bounds of a tenant's topic cannot be read") from exc
         return {one.partition: offset for one, offset in found.items()}
 
     async def stop(self) -> None:

@@ -26,6 +26,11 @@ SELECT w.partition, w.end_offset, coalesce(l.position, 0) AS position
 FROM {schema}.erasure_wait w LEFT JOIN {schema}.lane l USING (partition)
 WHERE w.request_id = $1 AND coalesce(l.position, 0) < w.end_offset ORDER BY w.partition;
 
+-- Whom `subject.erased` was said to, and what became of it; null: it is waited for.
+-- name: readers
+SELECT n.grant_id, g.reader, n.told_at, n.settled FROM mk.reader_notice n JOIN mk.reader_grant g USING (grant_id)
+WHERE n.request_id = $1 ORDER BY n.told_at, g.reader;
+
 -- `operator`: who gave the command that this request came from, if an operator did.
 -- name: waiting_for_approval
 SELECT r.tenant_id, a.disconnected_by AS operator FROM mk.erasure_request r LEFT JOIN mk.account a USING (account_id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from contracts.erasure_metrics import ERASURE_FENCES
+from contracts.erasure_metrics import ERASURE_FENCES, ERASURE_READERS
 from contracts.errors import TransientError
 from contracts.topics import tenant_events_topic
 from store.audit.log import AuditEntry, What, append
@@ -24,6 +24,7 @@ from store.erasure.steps import (
     waits_of,
 )
 from store.erasure.tenants import TenantSchema, inside, leave
+from store.erasure.told_readers import note_readers
 
 Settle = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
 
@@ -47,8 +48,13 @@ async def finish(tools: Tools, job: Job, tenant: TenantSchema, settle: Settle | 
     if not tenant.is_retired and not waits:
         if tenant.slot is not None:
             ends = await tools.log_ends.ends(tenant_events_topic(tenant.slot), tenant.partitions)
+            told = 0
             async with inside(tools.connection, tenant):
                 await note_waits(tools.connection, tenant, job.request_id, ends)
+                await leave(tools.connection)
+                if any(step.fence is not None and step.fence.pseudonyms for step in steps):
+                    told = await note_readers(tools.connection, job.request_id, tenant.tenant, ends)
+            tools.metrics.counter(ERASURE_READERS, "told").inc(told)
         tools.reached(job.request_id, Step.WAITING)
     async with inside(tools.connection, tenant):
         waits = await waits_of(tools.connection, tenant, job.request_id)

@@ -60,10 +60,12 @@ def make(
     root: AuditRoot,
     at_meta: Sequence[DeletionAtMeta] = (),
     *,
+    readers_told: int = 0,
     signer: str,
     issued_at: datetime,
 ) -> ErasureReceipt:
-    """The receipt of a job that is `live_erased`. `signer`: the receipt key's id; times are the database's."""
+    """The receipt of a job that is `live_erased`. `readers_told`: who had a grant when `subject.erased` was said; `signer`:
+    the receipt key's id; times are the database's."""
     executed = None if job.executed_at is None or not steps else job.executed_at
     return ErasureReceipt(
         protocol=job.request_id,
@@ -84,7 +86,7 @@ def make(
         erased=_erased(job, steps),
         removals=(*_at_meta(at_meta), *_removals(job, steps, left)),
         kept=_kept(steps, issued_at),
-        told=(*_told(job, steps, issued_at), *_told_meta(at_meta)),
+        told=(*_told(job, steps, readers_told, issued_at), *_told_meta(at_meta)),
         audit=root,
     )
 
@@ -169,15 +171,15 @@ def _kept(steps: Sequence[ErasureStep], issued_at: datetime) -> tuple[Kept, ...]
     return tuple(kept)
 
 
-def _told(job: Job, steps: Sequence[ErasureStep], issued_at: datetime) -> tuple[Told, ...]:
+def _told(job: Job, steps: Sequence[ErasureStep], readers_told: int, issued_at: datetime) -> tuple[Told, ...]:
     told: list[Told] = []
-    for who, moments in (
-        (Audience.STORES, [step.fence_published_at for step in steps]),
-        (Audience.TENANT_READERS, [step.announced_at for step in steps]),
+    for who, moments, count in (
+        (Audience.STORES, [step.fence_published_at for step in steps], None),
+        (Audience.TENANT_READERS, [step.announced_at for step in steps], readers_told),
     ):
         at = [moment for moment in moments if moment is not None]
         if at:
-            told.append(Told(who=who, at_ms=unix_ms(max(at))))
+            told.append(Told(who=who, at_ms=unix_ms(max(at)), count=count))
     if job.origin == "data_deletion":
         told.append(Told(who=Audience.REQUESTER, at_ms=unix_ms(issued_at)))
     return tuple(told)

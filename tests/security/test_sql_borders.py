@@ -40,6 +40,7 @@ READERS: Final[dict[str, set[str]]] = {
     "outcome_position": {E},
     "reader_grant": {C, E},
     "reader_grant_key": {C},
+    "reader_notice": {E},
     "root_epoch": {C, S, E, R},
     "slot": {C, S, E, R},
     "tenant": {C, S, E, R},

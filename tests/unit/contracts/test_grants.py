@@ -9,7 +9,15 @@ from uuid import UUID
 import orjson
 import pytest
 
-from contracts.access import READER_NAME, Operation, Permit, Resource, grant_permits, static_permits
+from contracts.access import (
+    READER_NAME,
+    Operation,
+    Permit,
+    Resource,
+    grant_permits,
+    groups_of,
+    static_permits,
+)
 from contracts.control import ControlView, GrantRecord, encode
 from contracts.errors import AccessRefused, BrokerUnavailable, TamperedRecord, broker_error
 from contracts.grants import ForGrant, open_grant_key, wrap_for_grant
@@ -133,6 +141,20 @@ def test_nobody_but_the_custodian_alters_and_no_process_reads_and_writes_everyth
     wide = [one for one in permits if one.is_prefix and one.resource is Resource.TOPIC]
     assert all(one.operation not in (Operation.READ, Operation.WRITE) for one in wide)
     assert not any(one.is_kept_by_custodian for one in permits)
+
+
+def test_erasure_sees_the_groups_of_every_reader_and_of_nobody_else_and_joins_none() -> None:
+    groups = {
+        one for one in static_permits() if one.principal == "erasure" and one.resource is Resource.GROUP
+    }
+    sees = {one for one in groups if one.operation is Operation.DESCRIBE and one.is_prefix}
+    assert {one.name for one in sees} == {"reader-"}
+    assert all(groups_of(reader).startswith("reader-") for reader in ("reader-a", "reader-crm"))
+    reads = {one.name for one in groups if one.operation is Operation.READ}
+    assert not any(name.startswith("reader-") for name in reads)
+    assert not any(
+        one.principal == "erasure" and one.resource is Resource.CLUSTER for one in static_permits()
+    )
 
 
 def test_a_refusal_of_the_broker_is_told_from_its_absence() -> None:

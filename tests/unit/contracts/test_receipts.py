@@ -77,6 +77,14 @@ def test_a_receipt_verifies_offline_and_reads_back() -> None:
     assert canonical(json.loads(FILE)) == FILE
 
 
+def test_a_receipt_from_before_readers_were_counted_still_verifies() -> None:
+    body = receipt(version=1).model_dump(mode="json")
+    for one in body["told"]:
+        del one["count"]
+    signature = SIGNER.sign(b"mkchannels receipt v1\x00" + canonical(body)).hex()
+    assert verify(canonical({"receipt": body, "signature": signature}), KEYS) == receipt(version=1)
+
+
 @given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_refused_with_its_reason(at: int, change: int) -> None:
     changed = bytearray(FILE)

@@ -100,6 +100,11 @@ def test_counts_dates_and_systems_are_those_of_the_steps_and_the_inventory() -> 
     assert not any(one in text for one in ("0f" * 16, str(STEP.subject_id), (b"p" * 16).hex()))
 
 
+def test_of_the_readers_it_says_how_many_were_told_and_of_nobody_else() -> None:
+    receipt = made(readers_told=3)
+    assert {one.who: one.count for one in receipt.told} == {"stores": None, "tenant_readers": 3}
+
+
 def test_one_message_has_no_key_and_leaves_a_tombstone() -> None:
     fence = FENCE.model_copy(
         update={"pseudonyms": (), "generation": 0, "watermark_s": None, "refs": ("ab" * 16,)}
