@@ -7,12 +7,14 @@ Must never erase anything itself: an account's request is restricted for 72 hour
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from contracts.erasure_requests import request_id
 from contracts.outcomes import RefusalReason, State
+from contracts.sealing import CLOCK_SLACK_S
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, translated
 from store.erasure.endings import NotYet, Refused
@@ -55,11 +57,12 @@ async def execute(tools: Tools, job: Job) -> None:
 
 
 async def _start(tools: Tools, job: Job, administrator: str | None) -> list[UUID]:
-    """A request for each of the administrator's accounts, whatever state that account is in; their ids."""
+    """A request for each account that the administrator had connected by then, whatever its state is; their ids."""
     connection, started = tools.connection, list[UUID]()
+    until = job.received_at + timedelta(seconds=CLOCK_SLACK_S)
     with translated():
         async with connection.transaction():
-            for row in await connection.fetch(SQL["accounts_of"], administrator):
+            for row in await connection.fetch(SQL["accounts_of"], administrator, until):
                 made = account_request_id(job.request_id, row["account_id"])
                 started.append(made)
                 if await _insert(tools, job, made, row):

@@ -29,6 +29,9 @@ def refusal_of(job: Job, tenant: TenantSchema | None) -> RefusalReason | None:
     return None if named else RefusalReason.NOTHING_NAMED
 
 
-def execute_after(job: Job, restricted_for: timedelta) -> datetime | None:
-    """The moment before which it may not be executed without an approval; None: at once."""
-    return job.received_at + restricted_for if job.kind == "account" else None
+def execute_after(job: Job, restricted_for: timedelta, now: datetime) -> datetime | None:
+    """The moment before which it may not be executed without an approval; None: at once.
+
+    Counted from `now`, the decision: an account is restricted only since its row is here, however old the record is.
+    """
+    return max(job.received_at, now) + restricted_for if job.kind == "account" else None

@@ -235,7 +235,7 @@ async def _decide(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
         if await set_decided(
             tools.connection,
             job.request_id,
-            execute_after(job, tools.restricted_for),
+            execute_after(job, tools.restricted_for, tools.clock.now()),
             answer_due(job.received_at),
         ):
             await append(tools.connection, _entry(What.ERASURE_DECIDED, tools, job))

@@ -235,14 +235,26 @@ class Persister:
         self, connection: Connection, statements: TenantStatements, subjects: Subjects, ring: _Ring
     ) -> None:
         made = {subject for subject, _, _ in ring.created}
-        # A subject that no stored event needed is not made, and neither are its aliases and links.
+        # A subject that no stored event needed is not made. Its aliases and links are those of whom it was linked with: who
+        # is erased stays so under a name that only the backlog tells.
         skipped = subjects.new_subjects - made
-        aliases = [pair for pair in subjects.new_aliases.items() if pair[1] not in skipped]
+        heirs: dict[UUID, UUID | None] = dict.fromkeys(skipped)
+        if skipped and subjects.new_links:
+            heirs = {subject: subjects.heir_of(subject, made) for subject in skipped}
+        aliases = [
+            (pseudonym, home)
+            for pseudonym, owner in subjects.new_aliases.items()
+            if (home := heirs.get(owner, owner)) is not None
+        ]
+        pairs: dict[tuple[UUID, UUID], UUID] = {}
+        for (one, other), event in subjects.new_links.items():
+            low, high = heirs.get(one, one), heirs.get(other, other)
+            if low is not None and high is not None and low != high:
+                pairs.setdefault((min(low, high), max(low, high)), event)
         links = [
             # Where somebody of those it joins was erased, what the others had by then must go too: erasure does that.
             (*pair, event if subjects.fence_of(pair[0]).stands else None)
-            for pair, event in subjects.new_links.items()
-            if not skipped.intersection(pair)
+            for pair, event in pairs.items()
         ]
         if ring.opened:
             opened = sorted(ring.opened)

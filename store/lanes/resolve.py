@@ -105,6 +105,15 @@ class Subjects:
             self._by_ref.setdefault(event.message_ref, home)
         return home
 
+    def heir_of(self, skipped: UUID, kept: set[UUID]) -> UUID | None:
+        """Who has the names of a new subject that is not made: somebody of `kept` or known, who is the same person.
+
+        Without it a name that an erased person's backlog tells would be a stranger's in the next batch. None: nobody.
+        """
+        leader = self._find(skipped)
+        same = [one for one in (*self.known, *kept) if self._find(one) == leader]
+        return min(same, default=None)
+
     def fence_of(self, subject: UUID) -> Fence:
         """The strictest fence of the subject and of everybody linked with it."""
         return self._fences.get(self._find(subject), NO_FENCE) if self._fences else NO_FENCE

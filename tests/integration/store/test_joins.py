@@ -52,3 +52,21 @@ async def test_nothing_is_asked_where_nobody_was_erased_or_the_link_stood_before
     await cell.erase(tenant, "phone", "bsuid")
     await cell.write(tenant, event("phone", "bsuid", at=later(), received=later()))
     assert joins(cell, tenant) == []
+
+
+async def test_a_name_that_only_an_erased_persons_backlog_tells_is_theirs_whichever_event_came_first(
+    cell: Cell, tenant: Tenant
+) -> None:
+    await cell.write(tenant, event("old number"))
+    await cell.erase(tenant, "old number")
+    old = datetime.now(UTC) - seconds(60)
+    # The new name stands alone before the event that says whose it is; both are of before the erasure.
+    first = [
+        event("new number", at=old, received=old),
+        event("new number", "old number", kind="identity.changed", at=old, received=old),
+    ]
+    assert (await cell.write(tenant, *first)).fenced == 2
+    late = await cell.write(tenant, event("new number", at=old, received=old))
+    assert (late.stored, late.fenced) == (0, 1)
+    subjects = cell.subjects(tenant)
+    assert subjects[alias("new number")]["subject_id"] == subjects[alias("old number")]["subject_id"]

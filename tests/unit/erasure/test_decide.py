@@ -63,8 +63,16 @@ def test_what_names_nothing_is_refused(job: Job) -> None:
 
 def test_only_an_accounts_erasure_waits() -> None:
     waits = timedelta(hours=72)
-    assert execute_after(KINDS["account"], waits) == NOW + waits
-    assert [execute_after(KINDS[kind], waits) for kind in ("subject", "message", "callback")] == [None] * 3
+    assert execute_after(KINDS["account"], waits, NOW) == NOW + waits
+    assert [execute_after(KINDS[kind], waits, NOW) for kind in ("subject", "message", "callback")] == [
+        None
+    ] * 3
+
+
+def test_an_account_is_restricted_as_long_however_old_its_record_is() -> None:
+    waits = timedelta(hours=72)
+    lain = replace(KINDS["account"], received_at=NOW - timedelta(hours=80))
+    assert execute_after(lain, waits, NOW) == NOW + waits
 
 
 def test_a_job_shows_no_pseudonym_ref_or_detail() -> None:
