@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -150,6 +151,13 @@ class RequestConsumer:
             except TransientError as exc:
                 logging.get_logger().warning(
                     "request.waited", exc=exc, partition=record.partition, offset=record.offset
+                )
+                read.stopped = True
+                break
+            except asyncpg.PostgresError as exc:
+                # A right or a table that is not there yet is never the record's fault: skipped, a request would be lost.
+                logging.get_logger().error(
+                    "request.held_up", exc=exc, partition=record.partition, offset=record.offset
                 )
                 read.stopped = True
                 break
