@@ -117,12 +117,17 @@ def _live_lines(looked: Looked) -> list[str]:
 
 
 async def _sample(options: argparse.Namespace, settings: ReaderSettings) -> int:
+    if options.limit < 0:
+        raise InvalidSettings("--limit: below 0")
     async with connected(settings) as connection:
         tenant = await find_tenant(connection, options.tenant)
         async with connection.transaction(readonly=True):
             await execute(connection, tenant.statements.enter_reader())
             samples = await take_samples(connection, tenant.statements.schema, options.limit)
-    write_atomic(options.file, b"".join(sample.line() + b"\n" for sample in samples))
+    try:
+        write_atomic(options.file, b"".join(sample.line() + b"\n" for sample in samples))
+    except OSError as exc:
+        raise InvalidSettings("FILE: cannot be written") from exc
     sys.stdout.write(f"{len(samples)} rows' ciphertext of {tenant.name} in {options.file}\n")
     return 0
 

@@ -1,9 +1,10 @@
 -- What the operator's commands read and write of requests, as mk_custodian; {schema} as mk_owner.
 
--- Open ones, then the youngest of those that are over.
+-- Open ones, then the youngest of those that are over; what held up one that is over is no failure any more.
 -- name: requests
 SELECT request_id, t.name AS tenant, kind, origin, r.asked_by, r.state, told_state, reason, r.requested_at, received_at, due_on,
-       execute_after, approved_by, executed_at, live_erased_at, irrecoverable_on, answered_at, attempts, failed
+       execute_after, approved_by, executed_at, live_erased_at, irrecoverable_on, answered_at, attempts,
+       CASE WHEN r.state NOT IN ('answered', 'refused') THEN failed END AS failed
 FROM mk.erasure_request r LEFT JOIN mk.tenant t USING (tenant_id)
 WHERE $1::uuid IS NULL OR r.tenant_id = $1
 ORDER BY r.state IN ('answered', 'refused'), received_at DESC LIMIT $2;
@@ -11,7 +12,8 @@ ORDER BY r.state IN ('answered', 'refused'), received_at DESC LIMIT $2;
 -- name: request
 SELECT request_id, t.name AS tenant, tenant_id, t.schema_name, kind, origin, r.asked_by, r.state, told_state, reason,
        r.requested_at, received_at, due_on, execute_after, approved_by, executed_at, live_erased_at, irrecoverable_on,
-       answered_at, attempts, failed, pseudonyms <> '{}' AS names_somebody
+       answered_at, attempts, CASE WHEN r.state NOT IN ('answered', 'refused') THEN failed END AS failed,
+       pseudonyms <> '{}' AS names_somebody
 FROM mk.erasure_request r LEFT JOIN mk.tenant t USING (tenant_id) WHERE request_id = $1;
 
 -- name: steps

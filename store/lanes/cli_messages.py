@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _read(options: argparse.Namespace, settings: ReaderSettings) -> int:
+    if options.limit is not None and options.limit < 0:
+        raise InvalidSettings("--limit: below 0")
     try:
         conversation = bytes.fromhex(options.conversation) if options.conversation else None
     except ValueError as exc:

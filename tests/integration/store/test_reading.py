@@ -75,6 +75,10 @@ async def test_one_conversation_can_be_read_alone(cell: Cell, tenant: Tenant) ->
     assert cell.world.mkc_raw("messages", tenant.name, "--purpose", "t", "--conversation", "zz")[0] == 2
 
 
+def test_a_limit_below_nothing_is_a_wrong_use_and_no_defect(cell: Cell, tenant: Tenant) -> None:
+    assert cell.world.mkc_raw("messages", tenant.name, "--purpose", "t", "--limit", "-1")[0] == 2
+
+
 def test_a_tenant_nobody_knows_is_an_error(cell: Cell) -> None:
     code, _, errors = cell.world.mkc_raw("messages", "nobody", "--purpose", "t")
     assert code == 1

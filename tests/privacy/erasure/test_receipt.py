@@ -32,6 +32,8 @@ async def _erased(erasing: World, requests: Requests, tenant: Tenant, sample: Pa
         assert await asyncio.to_thread(erasing.post, encode(body)) == 200
     await asyncio.to_thread(erasing.wait_rows, tenant, 4)
     assert erasing.mkc_raw("receipt", "sample", tenant.name, str(sample))[0] == 0
+    assert erasing.mkc_raw("receipt", "sample", tenant.name, str(sample), "--limit", "-1")[0] == 2
+    assert erasing.mkc_raw("receipt", "sample", tenant.name, str(sample / "none"))[0] == 2
     asked = await requests.ask(person_request(tenant, psid(PERSON)))
     return await asyncio.to_thread(wait_state, erasing, asked, State.ANSWERED)
 
