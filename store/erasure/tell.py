@@ -50,7 +50,8 @@ def _parts(signer: Signer, record: bytes) -> Iterator[tuple[bytes, bytes, list[t
         yield key, value, headers
         return
     fence = Fence.model_validate_json(value)
-    for first in range(0, len(fence.undated), _IDS_IN_A_PART):
+    # One at least: it may be long of names alone.
+    for first in range(0, max(1, len(fence.undated)), _IDS_IN_A_PART):
         part = fence.model_copy(update={"undated": fence.undated[first : first + _IDS_IN_A_PART]})
         yield fences.encode(part, signer)
 
