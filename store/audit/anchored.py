@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +20,8 @@ from runtime.kafka.clients import consumer
 
 _PARTITION: Final = TopicPartition(topics.AUDIT_CHECKPOINTS, 0)
 _BACK: Final = 64
+_SEGMENT_MS: Final = 62 * topics.DAY_MS
+"""Segments expire as a whole: what is left may be that much younger than the retention."""
 _CLOSE_S: Final = 0.5
 
 
@@ -30,12 +32,20 @@ class Anchored:
     checkpoints: tuple[Checkpoint, ...]
     """In the order of the topic; one may stand there twice."""
     refused: int
+    begins_at: int = 0
+    """The topic's first offset: what stood before it is gone."""
+
+    def lost_its_beginning(self, now_ms: int) -> bool:
+        """Whether records are gone that were too young to expire. Judged by the oldest that is left."""
+        kept_ms = topics.BY_NAME[topics.AUDIT_CHECKPOINTS].retention_ms or 0
+        oldest_ms = min((one.at_ms for one in self.checkpoints), default=now_ms)
+        return self.begins_at > 0 and oldest_ms > now_ms - kept_ms + _SEGMENT_MS
 
 
 async def read_all(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None) -> Anchored:
     """Every checkpoint up to the topic's present end. Raises BrokerUnavailable."""
     async with _reader(bootstrap, tls) as (reader, first, end):
-        return await _read(reader, first, end, signers)
+        return replace(await _read(reader, first, end, signers), begins_at=first)
 
 
 async def read_last(

@@ -6,6 +6,7 @@ Reads only. Shows hashes, numbers and slugs; an entry has nothing else.
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -36,6 +37,7 @@ _WORDS: Final = {
     Wrong.INSERTED: "was inserted",
     Wrong.DIFFERENT: "is another tree than the signed one",
     Wrong.FORKED: "was anchored twice, differently",
+    Wrong.UNANCHORED: "was placed over a minute ago and is anchored nowhere",
 }
 
 
@@ -95,8 +97,10 @@ async def _verify(desk: Desk, options: argparse.Namespace) -> int:
     # Anchored first: an entry has its place before its checkpoint is signed, so none of these is missing yet.
     heads = await anchored(desk)
     rows = await read_rows(desk.connection)
-    seen = examine(rows, heads.checkpoints)
-    failed = bool(seen.findings)
+    now_ms = int(time.time() * 1000)
+    seen = examine(rows, heads.checkpoints, now_ms * 1000)
+    emptied = heads.lost_its_beginning(now_ms)
+    failed = emptied or bool(seen.findings)
     if options.json:
         say_json(
             {
@@ -107,15 +111,16 @@ async def _verify(desk: Desk, options: argparse.Namespace) -> int:
                 "waiting": seen.waiting,
                 "checkpoints": len(heads.checkpoints),
                 "refused_checkpoints": heads.refused,
+                "topic_lost_its_beginning": emptied,
                 "findings": [asdict(finding) for finding in seen.findings],
             }
         )
         return int(failed)
-    _say(seen, heads, len(rows))
+    _say(seen, heads, len(rows), emptied=emptied)
     return int(failed)
 
 
-def _say(seen: Examined, heads: Anchored, entries: int) -> None:
+def _say(seen: Examined, heads: Anchored, entries: int, *, emptied: bool) -> None:
     say(
         f"{entries} entries, {len(heads.checkpoints)} checkpoints; the anchored tree holds {seen.anchored}, root {seen.root.hex()}"
     )
@@ -127,7 +132,9 @@ def _say(seen: Examined, heads: Anchored, entries: int) -> None:
         say(_line(finding))
     if len(seen.findings) > _SHOWN:
         say(f"and {len(seen.findings) - _SHOWN} more; --json shows all")
-    say("NOT as it was anchored" if seen.findings else "as it was anchored")
+    if emptied:
+        say("the checkpoints topic has lost its beginning, and nothing on it was old enough to expire")
+    say("NOT as it was anchored" if emptied or seen.findings else "as it was anchored")
 
 
 def _line(finding: Finding) -> str:

@@ -5,6 +5,7 @@ Pure: rows and checkpoints in, findings out. Leaf numbers count from 0, as in th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,9 @@ from typing import Final
 
 from contracts.audit_checkpoints import Checkpoint
 from contracts.merkle import HASH_BYTES, Frontier, leaf_hash
+
+ANCHORED_WITHIN_US: Final = 60_000_000
+"""Normally it is less than a second; an erasure process that starts again anchors what it had placed."""
 
 
 class Wrong(StrEnum):
@@ -28,6 +32,8 @@ class Wrong(StrEnum):
     """Somewhere in this range: their own hashes were not anchored, and the tree's root is another."""
     FORKED = "forked"
     """Two checkpoints disagree about these entries."""
+    UNANCHORED = "unanchored"
+    """Placed long ago, and no checkpoint holds them: the topic was emptied, or lost its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +89,11 @@ class _Expected:
         return {digest: leaf for leaf in range(self.size) if (digest := self[leaf]) is not None}
 
 
-def examine(rows: Iterable[Row], checkpoints: Sequence[Checkpoint]) -> Examined:
-    """`rows` in any order; `checkpoints` as they were anchored, of which some may be missing or double."""
+def examine(rows: Iterable[Row], checkpoints: Sequence[Checkpoint], now_us: int | None = None) -> Examined:
+    """`rows` in any order; `checkpoints` as they were anchored, of which some may be missing or double.
+
+    `now_us`: Unix microseconds at which placed entries older than `ANCHORED_WITHIN_US` must be anchored; None: not judged.
+    """
     size = max((checkpoint.tree_size for checkpoint in checkpoints), default=0)
     expected, findings = _expected(checkpoints, size)
     found: dict[int, Row] = {}
@@ -101,6 +110,15 @@ def examine(rows: Iterable[Row], checkpoints: Sequence[Checkpoint]) -> Examined:
         else:
             found[row.leaf] = row
     findings += _held_against(found, surplus, beyond, expected)
+    if now_us is not None:
+        moved = {finding.ids for finding in findings if finding.wrong is Wrong.MOVED}
+        findings += [
+            Finding(Wrong.UNANCHORED, row.leaf, row.leaf, (row.id, row.id))
+            for row in beyond
+            if row.leaf is not None
+            and (row.id, row.id) not in moved
+            and _appended_us(row.entry) < now_us - ANCHORED_WITHIN_US
+        ]
     tree = Frontier()
     heads = {checkpoint.tree_size: checkpoint for checkpoint in checkpoints}
     good = 0
@@ -116,6 +134,14 @@ def examine(rows: Iterable[Row], checkpoints: Sequence[Checkpoint]) -> Examined:
             tree = head.frontier()
         good = tree.size
     return Examined(_joined(findings), size, tree.root(), waiting + len(beyond))
+
+
+def _appended_us(entry: bytes) -> int:
+    """When the database says that it was appended; 0, as old as can be, where that cannot be read."""
+    try:
+        return int(json.loads(entry)["at_us"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _expected(checkpoints: Sequence[Checkpoint], size: int) -> tuple[_Expected, list[Finding]]:
