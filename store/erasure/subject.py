@@ -151,6 +151,7 @@ async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
                     step.subject_id,
                     step.erased_through_gen,
                     DELETED_AT_ONCE,
+                    FENCE_KEPT,
                 )
                 if gone < DELETED_AT_ONCE:
                     await tools.connection.execute(

@@ -172,6 +172,17 @@ async def test_rows_without_a_time_leave_tombstones_of_their_ids(
     assert (await cell.write(tenant, again)).fenced == 1
 
 
+async def test_an_old_edit_that_names_nobody_is_not_stored_for_the_account_instead(
+    cell: Cell, tenant: Tenant, eraser: Eraser
+) -> None:
+    await cell.write(tenant, event("ana", ref="m1"))
+    await eraser.erase(tenant, "ana")
+    edit = event(kind="message.edited", ref="m1", text=b'{"text":"what ana wrote"}', received=later())
+    ended = await cell.write(tenant, edit)
+    assert (ended.stored, ended.fenced) == (0, 1)
+    assert cell.world.rows(tenant) == []
+
+
 async def test_what_a_person_writes_after_the_erasure_is_not_deleted_with_the_rest(
     cell: Cell, tenant: Tenant, eraser: Eraser
 ) -> None:
