@@ -278,6 +278,7 @@ async def test_a_position_that_is_not_there_any_more_keeps_the_fence_from_being_
 
 
 async def test_a_tenant_whose_schema_is_not_there_yet_is_waited_for(cell: Cell, tenant: Tenant) -> None:
+    cell.world.stop("custodian")  # It would look after a schema that is not there.
     cell.world.sql("UPDATE mk.tenant SET schema_name = 't_notyetmade' WHERE tenant_id = $1", tenant.tenant)
     try:
         assert await apply(cell, fence(tenant, "ana")) == ("unready", 0)
@@ -285,6 +286,7 @@ async def test_a_tenant_whose_schema_is_not_there_yet_is_waited_for(cell: Cell, 
         cell.world.sql(
             "UPDATE mk.tenant SET schema_name = $2 WHERE tenant_id = $1", tenant.tenant, tenant.schema
         )
+        cell.world.start(["custodian"])
 
 
 async def test_only_store_and_erasure_may_apply_fences_and_the_store_moves_positions_no_other_way(
