@@ -58,10 +58,10 @@ class Group:
 
 
 GROUPS: Final = (
-    Group(("unit", "property", "architecture", "contract"), 75, beside=("contract",)),
+    Group(("unit", "property", "architecture", "contract"), 90, beside=("contract",)),
     Group(
         ("integration",),
-        230,
+        260,
         beside=(
             "integration/test_local_stack.py",
             "integration/ingest/test_wire.py",
@@ -69,10 +69,10 @@ GROUPS: Final = (
             "integration/ingest/test_wire_limits.py",
         ),
     ),
-    Group(("fault",), 225),
-    Group(("privacy",), 170),
-    Group(("security",), 100),
-    Group(("e2e",), 100),
+    Group(("fault",), 250),
+    Group(("privacy",), 200),
+    Group(("security",), 120),
+    Group(("e2e",), 130),
 )
 
 
