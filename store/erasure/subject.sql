@@ -99,7 +99,8 @@ WITH doomed AS (
     WHERE request_id = $1 AND subject_id = $2
 ), stones AS (
     INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
-    SELECT DISTINCT 'r', message_ref, clock_timestamp() + $5::interval FROM gone WHERE message_ref IS NOT NULL
+    SELECT 'r', message_ref, clock_timestamp() + $5::interval
+    FROM (SELECT DISTINCT message_ref FROM gone WHERE message_ref IS NOT NULL) refs ORDER BY message_ref
     ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at)
 )
 SELECT count(*)::int FROM gone;

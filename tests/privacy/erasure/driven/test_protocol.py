@@ -175,7 +175,7 @@ async def test_rows_without_a_time_leave_tombstones_of_their_ids(
 async def test_an_old_edit_that_names_nobody_is_not_stored_for_the_account_instead(
     cell: Cell, tenant: Tenant, eraser: Eraser
 ) -> None:
-    await cell.write(tenant, event("ana", ref="m1"))
+    await cell.write(tenant, event("ana", ref="m1"), event("ana", kind="reaction.changed", ref="m1"))
     await eraser.erase(tenant, "ana")
     edit = event(kind="message.edited", ref="m1", text=b'{"text":"what ana wrote"}', received=later())
     ended = await cell.write(tenant, edit)
