@@ -48,7 +48,8 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "events": Command("store.lanes.cli_events", "show a tenant's events from its topic"),
     "erasure": Command(
-        "store.erasure.cli", "have people erased, import Meta's list, see what is waited for, count before"
+        "store.erasure.operator.cli",
+        "have people erased, import Meta's list, see what is waited for, count before",
     ),
     "keys": Command(
         "store.custody.cli_keys", "epochs and exports of storage keys: show, rotate, export, recover"
@@ -63,7 +64,8 @@ COMMANDS: Final[dict[str, Command]] = {
         "store.audit.cli_audit", "hold the audit log against what was anchored outside the database"
     ),
     "receipt": Command(
-        "store.erasure.cli_receipt", "verify the receipt of an erasure, offline or against everything"
+        "store.erasure.operator.cli_receipt",
+        "verify the receipt of an erasure, offline or against everything",
     ),
     "contract": Command(
         "contracts.generate.cli", "show what an event type promises, and what changed for its readers"

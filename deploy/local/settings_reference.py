@@ -19,7 +19,7 @@ from router.settings import RouterSettings
 from runtime.settings import ProcessSettings
 from store.custody.settings import CustodianSettings, OperatorSettings
 from store.desk.settings import DeskSettings
-from store.erasure.cli_receipt import ReceiptSettings
+from store.erasure.operator.cli_receipt import ReceiptSettings
 from store.erasure.settings import ErasureSettings
 from store.settings import ReaderSettings, StoreSettings
 

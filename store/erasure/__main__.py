@@ -37,23 +37,23 @@ from runtime.secrets import secrets_from
 from runtime.settings import load
 from store.audit.sequencer import Sequencer
 from store.database import connected, translated
-from store.erasure.acknowledged import Acknowledgements
-from store.erasure.answer import Answerer
-from store.erasure.at_meta import AtMeta
-from store.erasure.consume import RequestConsumer
-from store.erasure.details import DetailKeys
+from store.erasure.answers.answer import Answerer
+from store.erasure.answers.observe import Ages, Cluster
+from store.erasure.answers.survey import Surveyor
+from store.erasure.at_meta.deletion import AtMeta
+from store.erasure.at_meta.details import DetailKeys
+from store.erasure.at_meta.graph import GraphApi, Tokens
 from store.erasure.drive import Driver
 from store.erasure.equipment import Tools
-from store.erasure.graph import GraphApi, Tokens
 from store.erasure.jobs import SQL
-from store.erasure.log_ends import LogEnds
 from store.erasure.measure import measure
-from store.erasure.observe import Ages, Cluster
-from store.erasure.opening import RequestOpener
-from store.erasure.reader_groups import ReaderGroups
-from store.erasure.rebuild import Rebuilder
+from store.erasure.recovery.rebuild import Rebuilder
+from store.erasure.requests.consume import RequestConsumer
+from store.erasure.requests.opening import RequestOpener
 from store.erasure.settings import ErasureSettings
-from store.erasure.survey import Surveyor
+from store.erasure.telling.acknowledged import Acknowledgements
+from store.erasure.telling.log_ends import LogEnds
+from store.erasure.telling.reader_groups import ReaderGroups
 from store.erasure.upkeep import Upkeep
 from store.keys.settings import provider_from
 from store.keys.watch import watch_provider

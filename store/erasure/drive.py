@@ -23,7 +23,7 @@ from store.erasure.deadlines import answer_due
 from store.erasure.decide import execute_after, refusal_of
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
-from store.erasure.executors import SETTLERS, executor_of, free_executor_of
+from store.erasure.execution.executors import SETTLERS, executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
     JobMoved,
@@ -35,10 +35,10 @@ from store.erasure.jobs import (
     set_refused,
     set_told,
 )
-from store.erasure.passed import LanesBehind, finish, is_waiting
-from store.erasure.tell import tell_outcomes
+from store.erasure.telling.passed import LanesBehind, finish, is_waiting
+from store.erasure.telling.tell import tell_outcomes
+from store.erasure.telling.told_readers import NO_READERS, counts_of
 from store.erasure.tenants import TenantSchema, find_tenant
-from store.erasure.told_readers import NO_READERS, counts_of
 
 if TYPE_CHECKING:
     from store.database import Connection

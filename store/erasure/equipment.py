@@ -19,8 +19,8 @@ from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
     from store.database import Connection
-    from store.erasure.at_meta import AtMeta
-    from store.erasure.log_ends import LogEnds
+    from store.erasure.at_meta.deletion import AtMeta
+    from store.erasure.telling.log_ends import LogEnds
 
 
 class Step(StrEnum):

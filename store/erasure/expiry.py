@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from store.database import statements, translated, with_names
-from store.erasure.subject import FENCE_KEPT
+from store.erasure.execution.subject import FENCE_KEPT
 from store.erasure.tenants import TenantSchema, alone, inside, leave
 
 if TYPE_CHECKING:

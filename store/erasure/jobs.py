@@ -19,7 +19,7 @@ from contracts.errors import ContractViolation, TransientError
 from contracts.outcomes import Outcome, RefusalReason, State
 from store.audit.log import AuditEntry, What, append
 from store.database import statements
-from store.erasure.told_readers import NO_READERS, ReaderCounts
+from store.erasure.telling.told_readers import NO_READERS, ReaderCounts
 
 if TYPE_CHECKING:
     import asyncpg

@@ -14,7 +14,7 @@ from contracts.erasure_metrics import (
 from store.database import translated
 from store.erasure.equipment import Tools
 from store.erasure.jobs import SQL
-from store.erasure.told_readers import open_by_hours
+from store.erasure.telling.told_readers import open_by_hours
 
 if TYPE_CHECKING:
     from store.database import Connection

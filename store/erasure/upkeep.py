@@ -15,7 +15,7 @@ from uuid import UUID
 from contracts.errors import DatabaseUnavailable
 from runtime import logging
 from store.database import statements, translated
-from store.erasure import joins
+from store.erasure.execution import joins
 from store.erasure.expiry import expire_requests, expire_tenant
 from store.erasure.tenants import find_tenant
 

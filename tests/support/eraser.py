@@ -17,11 +17,11 @@ from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.metrics import ProcessMetrics
 from store.database import connected
-from store.erasure.admit import Admitted, insert
 from store.erasure.drive import drive
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, load_job
-from store.erasure.log_ends import LogEnds
+from store.erasure.requests.admit import Admitted, insert
+from store.erasure.telling.log_ends import LogEnds
 from store.erasure.tenants import TenantSchema, find_tenant
 from store.keys.keyring import LocalKeyring
 from store.lanes.keks import TenantKeks

@@ -21,11 +21,11 @@ from runtime.clock import SystemClock
 from runtime.files import SecretFolder, write_atomic
 from runtime.metrics import ProcessMetrics
 from runtime.secrets import FolderSecrets
-from store.erasure.at_meta import AtMeta, bsuids_detail, deletions_of
-from store.erasure.details import DetailKeys
-from store.erasure.graph import GraphApi, Tokens
+from store.erasure.answers.receipts import make
+from store.erasure.at_meta.deletion import AtMeta, bsuids_detail, deletions_of
+from store.erasure.at_meta.details import DetailKeys
+from store.erasure.at_meta.graph import GraphApi, Tokens
 from store.erasure.jobs import load_job
-from store.erasure.receipts import make
 from tests.support.databases import fresh_database
 from tests.support.graph_server import GraphServer, graph_server
 

@@ -15,7 +15,7 @@ from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.topic_log import TopicLog
 from runtime.metrics import ProcessMetrics
 from store.database import connected
-from store.erasure.rebuild import Rebuilder
+from store.erasure.recovery.rebuild import Rebuilder
 from store.lanes.gate import FenceGate, GateMetrics
 from tests.support.erasure import Requests, job
 from tests.support.world import World

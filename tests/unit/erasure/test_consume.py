@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from contracts.errors import TamperedRecord
-from store.erasure.consume import RequestConsumer
+from store.erasure.requests.consume import RequestConsumer
 
 
 def reading(failure: Exception) -> RequestConsumer:

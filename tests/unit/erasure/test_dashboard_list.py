@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import ContractViolation
 from contracts.pseudonyms import KeyedHash
-from store.erasure.dashboard_list import entries, requests_of
+from store.erasure.operator.dashboard_list import entries, requests_of
 
 TENANT = UUID(int=5)
 KEYED = KeyedHash(b"k" * 32)

@@ -9,9 +9,9 @@ import pytest
 from contracts.errors import KeyGone, TamperedRecord
 from runtime.files import SecretFolder
 from runtime.secrets import FolderSecrets
-from store.erasure.at_meta import pause_s
-from store.erasure.details import KEPT, DetailKeys
-from store.erasure.graph import Asked
+from store.erasure.at_meta.deletion import pause_s
+from store.erasure.at_meta.details import KEPT, DetailKeys
+from store.erasure.at_meta.graph import Asked
 
 NOW = datetime(2026, 11, 26, 23, 59, tzinfo=UTC)
 ONE, OTHER = UUID(int=1), UUID(int=2)

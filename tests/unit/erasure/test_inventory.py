@@ -4,7 +4,15 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from contracts.receipt_words import System
-from store.erasure.inventory import Copy, Observed, Root, TopicHeld, TransportKey, copies, irrecoverable_on
+from store.erasure.answers.inventory import (
+    Copy,
+    Observed,
+    Root,
+    TopicHeld,
+    TransportKey,
+    copies,
+    irrecoverable_on,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,8 +11,8 @@ from contracts.fences import Fence
 from contracts.outcomes import State
 from contracts.receipt_words import System
 from contracts.receipts import AuditRoot
+from store.erasure.answers.receipts import IDENTITY_BY_ORIGIN, Left, make
 from store.erasure.jobs import Job
-from store.erasure.receipts import IDENTITY_BY_ORIGIN, Left, make
 from store.erasure.steps import ErasureStep
 
 AT = datetime(2026, 11, 26, 2, 30, tzinfo=UTC)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from contracts.fences import Fence, decode, encode, keep
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from store.erasure.tell import _parts
+from store.erasure.telling.tell import _parts
 
 ERASURE = Signer.from_bytes("erasure", b"e" * 32)
 KNOWN = KnownSigner("erasure", ERASURE.public_raw, RIGHTS_BY_PROCESS["erasure"])

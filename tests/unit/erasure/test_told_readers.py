@@ -2,7 +2,7 @@
 
 import pytest
 
-from store.erasure.told_readers import Settled, judge, reached
+from store.erasure.telling.told_readers import Settled, judge, reached
 
 ENDS = [7, 1]
 

@@ -10,7 +10,7 @@ import pytest
 
 from ingest import cli_proof
 from ingest.appsecret_proof import appsecret_proof
-from store.erasure.graph import Tokens
+from store.erasure.at_meta.graph import Tokens
 
 VECTORS = Path(__file__).parents[4] / "shared" / "vectors" / "meta-signatures.json"
 needs_vectors = pytest.mark.skipif(not VECTORS.is_file(), reason="there is no ../shared/vectors here")

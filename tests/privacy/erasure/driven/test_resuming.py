@@ -21,7 +21,7 @@ STEPS = [step for step in Step if step not in (Step.ADMITTED, Step.ANSWERED)]
 async def test_killed_at_any_step_it_takes_effect_once_and_comes_to_its_end(
     cell: Cell, tenant: Tenant, eraser: Eraser, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.erasure.subject.DELETED_AT_ONCE", 2)
+    monkeypatch.setattr("store.erasure.execution.subject.DELETED_AT_ONCE", 2)
     await cell.write(tenant, event("ana"), event("ana"), event("ana"), event("bia"))
     eraser.pass_lanes(tenant)
     request = await eraser.ask(tenant, "ana")

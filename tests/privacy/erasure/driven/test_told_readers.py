@@ -11,9 +11,9 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from contracts.hybrid import HybridPrivateKey
 from contracts.topics import tenant_events_topic
-from store.erasure.acknowledged import Acknowledgements
-from store.erasure.reader_groups import ReaderGroups
-from store.erasure.told_readers import Settled
+from store.erasure.telling.acknowledged import Acknowledgements
+from store.erasure.telling.reader_groups import ReaderGroups
+from store.erasure.telling.told_readers import Settled
 from tests.integration.store.cell import Cell, event
 from tests.support.eraser import Eraser
 from tests.support.world import Tenant

@@ -17,9 +17,9 @@ from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.metrics import ProcessMetrics
 from store.database import connected
-from store.erasure import joins
 from store.erasure.equipment import Step, Tools
-from store.erasure.executors import SETTLERS, executor_of
+from store.erasure.execution import joins
+from store.erasure.execution.executors import SETTLERS, executor_of
 from store.erasure.jobs import load_job
 from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, find_tenant, inside

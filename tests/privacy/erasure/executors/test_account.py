@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from store.erasure import account as account_module
-from store.erasure.account import NotWithdrawn
 from store.erasure.endings import Refused
 from store.erasure.equipment import Step
+from store.erasure.execution import account as account_module
+from store.erasure.execution.account import NotWithdrawn
 from tests.integration.store.cell import alias, event, seconds
 from tests.privacy.erasure.executors.acting import Acting
 from tests.security.keys.cell import Killed

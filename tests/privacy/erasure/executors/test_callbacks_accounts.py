@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from store.erasure import callback
-from store.erasure.callback import account_request_id
 from store.erasure.endings import NotYet
+from store.erasure.execution import callback
+from store.erasure.execution.callback import account_request_id
 from store.erasure.jobs import load_job
 from tests.privacy.erasure.executors.acting import Acting
 

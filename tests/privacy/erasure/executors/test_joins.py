@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from store.erasure import joins
+from store.erasure.execution import joins
 from tests.integration.store.cell import alias, event, seconds
 from tests.privacy.erasure.executors.acting import Acting
 

@@ -19,7 +19,7 @@ from contracts.control import app_scoped_user_hash
 from contracts.erasure_requests import CallbackRequest, Identifier, callback_request_id
 from contracts.outcomes import RefusalReason, State
 from store.desk.words import ENGLISH
-from store.erasure.callback import account_request_id
+from store.erasure.execution.callback import account_request_id
 from tests.privacy.erasure.process.conftest import META_NUMBER, META_SECRET, META_TOKEN
 from tests.support.erasure import Requests, job, person_request, told, wait_state
 from tests.support.graph_server import graph_server

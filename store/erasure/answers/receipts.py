@@ -23,10 +23,10 @@ from contracts.receipts import (
     Removal,
     Told,
 )
-from store.erasure.at_meta import DeletionAtMeta
+from store.erasure.at_meta.deletion import DeletionAtMeta
+from store.erasure.execution.subject import FENCE_KEPT
 from store.erasure.jobs import Job, unix_ms
 from store.erasure.steps import ErasureStep
-from store.erasure.subject import FENCE_KEPT
 
 ZONE: Final = ZoneInfo("America/Sao_Paulo")
 EVIDENCE_YEARS: Final = 5

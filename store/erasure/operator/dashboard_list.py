@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from contracts.erasure_requests import REQUEST_NAMESPACE, Identifier, SubjectRequest
 from contracts.errors import ContractViolation
 from contracts.pseudonyms import KeyedHash
-from store.erasure.identifiers import pseudonyms_of
+from store.erasure.requests.identifiers import pseudonyms_of
 
 ListedKind = Literal["psid", "igsid"]
 LONGEST_LIST: Final = 1_000_000

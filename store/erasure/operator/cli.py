@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from contracts.erasure_requests import Identifier
 from store.custody.operating import at_desk, parser_for, with_json
-from store.erasure.cli_ask import ask_for_list, ask_for_person
-from store.erasure.cli_republish import DESCRIPTION, SUMMARY, republish_fences
-from store.erasure.cli_show import approve, show_preview, show_request, show_requests
-from store.erasure.dashboard_list import ListedKind
+from store.erasure.operator.cli_ask import ask_for_list, ask_for_person
+from store.erasure.operator.cli_republish import DESCRIPTION, SUMMARY, republish_fences
+from store.erasure.operator.cli_show import approve, show_preview, show_request, show_requests
+from store.erasure.operator.dashboard_list import ListedKind
 
 KINDS: Final = ("phone", "bsuid", "parent_bsuid", "psid", "igsid")
 LISTED: Final = get_args(ListedKind)

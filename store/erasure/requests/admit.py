@@ -19,15 +19,15 @@ from contracts.erasure_requests import (
 )
 from contracts.errors import ContractViolation
 from contracts.outcomes import Outcome, State
-from store.erasure.identifiers import pseudonym_key, pseudonyms_of
 from store.erasure.jobs import SQL, unix_ms
-from store.erasure.opening import OpenedRequest
+from store.erasure.requests.identifiers import pseudonym_key, pseudonyms_of
+from store.erasure.requests.opening import OpenedRequest
 from store.erasure.tenants import find_tenant
 from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
     from store.database import Connection
-    from store.erasure.at_meta import AtMeta
+    from store.erasure.at_meta.deletion import AtMeta
 
 _ORIGINS = {
     "unsent": "message",

@@ -12,7 +12,6 @@ from contracts.erasure_metrics import ERASURE_FENCES, ERASURE_READERS
 from contracts.errors import TransientError
 from contracts.topics import tenant_events_topic
 from store.audit.log import AuditEntry, What, append
-from store.erasure import tell
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, set_live_erased
 from store.erasure.steps import (
@@ -23,8 +22,9 @@ from store.erasure.steps import (
     steps_of,
     waits_of,
 )
+from store.erasure.telling import tell
+from store.erasure.telling.told_readers import note_readers
 from store.erasure.tenants import TenantSchema, inside, leave
-from store.erasure.told_readers import note_readers
 
 Settle = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
 

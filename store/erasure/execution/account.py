@@ -18,8 +18,8 @@ from store.audit.log import AuditEntry, What, append
 from store.database import statements, translated, with_names
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
+from store.erasure.execution.message import signed, unix_us
 from store.erasure.jobs import Job, set_executing
-from store.erasure.message import signed, unix_us
 from store.erasure.tenants import TenantSchema, alone, inside, leave
 
 SQL: Final = statements(Path(__file__).with_name("account.sql"))

@@ -18,8 +18,8 @@ from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
 from store.erasure.endings import Refused
 from store.erasure.equipment import Step, Tools
+from store.erasure.execution.subject import FENCE_KEPT
 from store.erasure.jobs import Job, set_executing
-from store.erasure.subject import FENCE_KEPT
 from store.erasure.tenants import TenantSchema, alone, leave
 from store.lanes.event import KEPT_UNDER_TOMBSTONE
 

@@ -16,8 +16,8 @@ from contracts.errors import ContractViolation
 from runtime.settings import load
 from store.custody.asking import request_sender
 from store.custody.operating import Desk, say, say_json
-from store.erasure.dashboard_list import ListedKind, entries, requests_of
-from store.erasure.preview import pseudonym_key
+from store.erasure.operator.dashboard_list import ListedKind, entries, requests_of
+from store.erasure.operator.preview import pseudonym_key
 from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant
 from store.settings import ReaderSettings

@@ -11,7 +11,7 @@ from runtime.kafka.topic_log import TopicLog
 from runtime.settings import load
 from store.custody.operating import say, say_json
 from store.database import connected
-from store.erasure.republish import republish
+from store.erasure.recovery.republish import republish
 from store.erasure.settings import ErasureSettings
 
 SUMMARY = "write this database's fences to a fence topic that was lost or made anew, and begin there"

@@ -25,7 +25,7 @@ from contracts.ids import first_id_at
 from contracts.pseudonyms import KeyedHash
 from runtime.kafka.clients import consumer
 from store.database import statements, translated, with_names
-from store.erasure.identifiers import pseudonyms_of
+from store.erasure.requests.identifiers import pseudonyms_of
 from store.keys.cells import pseudonym_key_aad, unwrap_key
 from store.keys.provider import KeyProvider
 from store.lanes.keks import TenantKeks, WrappedKek

@@ -24,15 +24,15 @@ from runtime import logging
 from runtime.clock import Clock
 from runtime.metrics import ProcessMetrics
 from store.database import statements, translated
-from store.erasure.details import DetailKeys
-from store.erasure.graph import Asked, GraphApi, Tokens
+from store.erasure.at_meta.details import DetailKeys
+from store.erasure.at_meta.graph import Asked, GraphApi, Tokens
 
 if TYPE_CHECKING:
     from store.database import Connection
 
-SQL: Final = statements(Path(__file__).with_name("at_meta.sql"))
+SQL: Final = statements(Path(__file__).with_name("deletion.sql"))
 GIVEN_UP_AFTER: Final = timedelta(days=6)
-"""While the key of the request's details lives for sure (`store.erasure.details`)."""
+"""While the key of the request's details lives for sure (`store.erasure.at_meta.details`)."""
 USELESS_ATTEMPTS: Final = 3
 """So often a refusal is believed to be a passing one."""
 _FIRST_PAUSE_S: Final = 1.0

@@ -1,6 +1,6 @@
 """Looks at what still holds a copy: root epochs and transport keys in the database, topics in Kafka. Reads no record.
 
-What it finds is judged by `store.erasure.inventory`. Must never need more of Kafka than to describe: any process that may
+What it finds is judged by `store.erasure.answers.inventory`. Must never need more of Kafka than to describe: any process that may
 see the topics' ends can ask.
 """
 
@@ -25,7 +25,7 @@ from contracts.control import RECIPIENT_ERASURE, tenant_recipient
 from contracts.errors import broker_error
 from runtime.kafka.clients import consumer
 from store.database import statements, translated
-from store.erasure.inventory import KEPT_AFTER, Observed, Root, TopicHeld, TransportKey
+from store.erasure.answers.inventory import KEPT_AFTER, Observed, Root, TopicHeld, TransportKey
 
 if TYPE_CHECKING:
     from store.database import Connection

@@ -31,11 +31,11 @@ from runtime.kafka.clients import consumer
 from runtime.kafka.control import ControlReader
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
-from store.erasure.admit import Admitted, admitted, insert
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import SQL
-from store.erasure.opening import RequestOpener, WrongRecipient
-from store.erasure.tell import tell_outcomes
+from store.erasure.requests.admit import Admitted, admitted, insert
+from store.erasure.requests.opening import RequestOpener, WrongRecipient
+from store.erasure.telling.tell import tell_outcomes
 
 if TYPE_CHECKING:
     from store.database import Connection

@@ -2,7 +2,7 @@
 
 Erasing destroys a key; copies of what it opened lie in the WAL, in backups and on topics until the keys *over* it have
 died too. Each place is one `Copy` with the moment at which it is unreadable; `irrecoverable_on` is the last one's day.
-What is observed is an argument (`store.erasure.observe`). PRIVACY.md section 3, *Budget*.
+What is observed is an argument (`store.erasure.answers.observe`). PRIVACY.md section 3, *Budget*.
 """
 
 from __future__ import annotations

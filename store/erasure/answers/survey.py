@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from store.erasure.answers.inventory import TopicHeld, copies, first_day_after
+from store.erasure.answers.observe import Ages, Cluster, look_at, observe
+from store.erasure.answers.receipts import Left
 from store.erasure.equipment import Tools
-from store.erasure.inventory import TopicHeld, copies, first_day_after
 from store.erasure.jobs import Job
-from store.erasure.observe import Ages, Cluster, look_at, observe
-from store.erasure.receipts import Left
 from store.erasure.steps import ErasureStep
 from store.erasure.tenants import TenantSchema
 

@@ -19,10 +19,10 @@ from contracts.ids import first_id_at
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
 from store.erasure.equipment import Step, Tools
+from store.erasure.execution.message import signed, unix_us
+from store.erasure.execution.subject import DELETED_AT_ONCE, FENCE_KEPT
 from store.erasure.jobs import Job, set_executing
-from store.erasure.message import signed, unix_us
 from store.erasure.steps import steps_of
-from store.erasure.subject import DELETED_AT_ONCE, FENCE_KEPT
 from store.erasure.tenants import TenantSchema, alone, inside, leave
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from contracts.errors import TransientError
-from store.erasure import account, callback, joins, message, subject
 from store.erasure.endings import Refused as Refused
 from store.erasure.equipment import Tools
+from store.erasure.execution import account, callback, joins, message, subject
 from store.erasure.jobs import Job
 from store.erasure.tenants import TenantSchema
 

@@ -20,10 +20,10 @@ from store.custody.database import SQL as CUSTODY
 from store.custody.errors import NotForWhoAsked, NothingToApprove, UnknownName
 from store.custody.operating import Desk, say, say_json, say_table
 from store.database import statements, translated, with_names
-from store.erasure.inventory import Copy, copies, irrecoverable_on
-from store.erasure.observe import Ages, Cluster, looking_at, observe
-from store.erasure.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
-from store.erasure.told_readers import Settled
+from store.erasure.answers.inventory import Copy, copies, irrecoverable_on
+from store.erasure.answers.observe import Ages, Cluster, looking_at, observe
+from store.erasure.operator.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
+from store.erasure.telling.told_readers import Settled
 from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant, recorded
 from store.settings import ReaderSettings

@@ -16,8 +16,8 @@ from contracts.fences import Fence, kept
 from contracts.receipt_words import Method
 from contracts.receipts import ErasureReceipt
 from store.database import connected, translated, with_names
-from store.erasure.live_topic import read_topic
-from store.erasure.samples import SQL, Sample, opened, opening_keys
+from store.erasure.verification.live_topic import read_topic
+from store.erasure.verification.samples import SQL, Sample, opened, opening_keys
 from store.keys.settings import provider_from
 from store.lanes.event import KEPT_UNDER_TOMBSTONE
 from store.lanes.queries import check_schema

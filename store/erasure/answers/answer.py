@@ -17,14 +17,14 @@ from contracts.signing import Signer
 from store.audit.log import SQL as AUDIT
 from store.audit.log import AuditEntry, What, append
 from store.database import translated
-from store.erasure.at_meta import deletions_of
+from store.erasure.answers.receipts import Left, make
+from store.erasure.at_meta.deletion import deletions_of
 from store.erasure.endings import NotYet
 from store.erasure.equipment import Tools
 from store.erasure.jobs import Job, set_answered
-from store.erasure.receipts import Left, make
 from store.erasure.steps import ErasureStep, steps_of
+from store.erasure.telling.told_readers import counts_of
 from store.erasure.tenants import TenantSchema, inside
-from store.erasure.told_readers import counts_of
 
 if TYPE_CHECKING:
     from store.database import Connection

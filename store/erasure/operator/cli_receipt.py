@@ -20,8 +20,8 @@ from contracts.errors import InvalidSettings, PermanentError
 from contracts.receipts import MOST_BYTES, ErasureReceipt, read_keys, verify
 from runtime.files import write_atomic
 from runtime.settings import ProcessSettings, load
-from store.erasure.live import Looked, look
-from store.erasure.samples import read_samples, take_samples
+from store.erasure.verification.live import Looked, look
+from store.erasure.verification.samples import read_samples, take_samples
 from store.lanes.database import execute
 from store.lanes.reading import connected, find_tenant
 from store.settings import ReaderSettings

@@ -20,9 +20,9 @@ from runtime import logging
 from store.database import translated
 from store.erasure.equipment import Tools
 from store.erasure.jobs import load_job
-from store.erasure.reader_groups import Committed, ReaderGroups
-from store.erasure.tell import tell_outcomes
-from store.erasure.told_readers import SQL, Notice, Settled, counts_of, judge, reached
+from store.erasure.telling.reader_groups import Committed, ReaderGroups
+from store.erasure.telling.tell import tell_outcomes
+from store.erasure.telling.told_readers import SQL, Notice, Settled, counts_of, judge, reached
 
 if TYPE_CHECKING:
     from store.database import Connection

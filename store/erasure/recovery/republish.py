@@ -21,8 +21,8 @@ from runtime.kafka.clients import Producer
 from runtime.kafka.topic_log import Bounds, TopicLog
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, translated, with_names
-from store.erasure.subject import FENCE_KEPT
-from store.erasure.tell import append_fences
+from store.erasure.execution.subject import FENCE_KEPT
+from store.erasure.telling.tell import append_fences
 from store.erasure.tenants import find_tenant, inside
 
 if TYPE_CHECKING:
