@@ -37,9 +37,9 @@ SLOW = 300
 _DRIP_S = 1.0
 
 
-async def slow(port: int) -> None:
-    """All the slow clients, until killed. They have machines of their own, elsewhere: here they come last."""
-    os.nice(19)
+async def slow(port: int, nice: int) -> None:
+    """All the slow clients, until killed."""
+    os.nice(nice)
     whole = wire(body(0))
     head, content = whole[:60], whole[: whole.index(b"\r\n\r\n") + 14]
     await asyncio.gather(*(_client(port, content if number % 2 else head) for number in range(2 * SLOW)))
@@ -66,7 +66,13 @@ def measure(port: int, health: int, pid: int, arguments: argparse.Namespace) -> 
     for _ in range(arguments.pairs):
         without = uvloop.run(load(port, pid, 32, arguments.seconds, arguments.rate))
         attackers = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.bench_slow_clients", "--slow", str(port)], cwd=REPOSITORY
+            [
+                sys.executable,
+                "-m",
+                "tests.bench.bench_slow_clients",
+                *("--slow", str(port), "--nice", str(arguments.nice)),
+            ],
+            cwd=REPOSITORY,
         )
         try:
             wait_until(lambda: sample(health, "mk_ingest_connections") > 1.5 * SLOW)
@@ -99,10 +105,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rate", type=float, default=300.0, help="good requests a second")
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument(
+        "--nice",
+        type=int,
+        default=0,
+        help="how far behind the slow clients stand for the processor, 0 to 19: in truth they have machines of their own",
+    )
     parser.add_argument("--port-base", type=int, default=29_490)
     arguments = parser.parse_args()
     if arguments.slow:
-        asyncio.run(slow(arguments.slow))
+        asyncio.run(slow(arguments.slow, arguments.nice))
         return 0
     with tempfile.TemporaryDirectory(prefix="mkchannels-bench-") as name:
         folder = Path(name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import tempfile
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -152,10 +154,53 @@ def test_the_search_finds_a_planted_one_in_each_place(
         assert scan.in_text(f"page {planted}", wanted)
         with log.open():
             assert scan.in_open_files([_own_pid()], wanted)[1]
+        with ExitStack() as waiting:
+            pids = [
+                waiting.enter_context(place(form))
+                for make in FORMS.values()
+                for place in (in_environment, in_title)
+                # No environment and no title can hold the zeros of UTF-16.
+                if 0 not in (form := make(planted))
+            ]
+            assert len(pids) == 18
+            told = scan.in_processes(wanted)[1]
+            assert [pid for pid in pids if not any(f"/proc/{pid}:" in place for place in told)] == []
     finally:
         log.unlink()
         temporary.unlink()
         world.sql("DROP TABLE public.planted")
+
+
+def test_the_search_finds_no_other_text_in_a_process() -> None:
+    wanted = Wanted(["canário-plantado-3e8d"])
+    with in_title("canário-plantada-3e8d".encode()) as pid:
+        assert [place for place in scan.in_processes(wanted)[1] if f"/proc/{pid}:" in place] == []
+
+
+@contextmanager
+def in_environment(content: bytes) -> Iterator[int]:
+    """A process that has it in a variable of its environment; its pid."""
+    with _waiting([], {b"PLANTED": content}) as pid:
+        yield pid
+
+
+@contextmanager
+def in_title(content: bytes) -> Iterator[int]:
+    """A process that has it among its arguments."""
+    with _waiting([content], {}) as pid:
+        yield pid
+
+
+@contextmanager
+def _waiting(arguments: list[bytes], environment: dict[bytes, bytes]) -> Iterator[int]:
+    # It ends when its input does.
+    process = subprocess.Popen(
+        [b"/bin/sh", b"-c", b"read _", *arguments], env=environment, stdin=subprocess.PIPE
+    )
+    try:
+        yield process.pid
+    finally:
+        process.communicate()
 
 
 def _own_pid() -> int:
