@@ -224,7 +224,7 @@ class Persister:
                     key = await ring.create(home)
                 elif known.wrapped_dek is not None:
                     key = await ring.existing(known)
-                elif known.opens_to_any or may_open_generation(event):
+                elif subjects.opens_to_any(home) or may_open_generation(event):
                     key = await ring.reopen(known)
                 else:
                     continue

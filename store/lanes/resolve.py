@@ -25,11 +25,6 @@ class KnownSubject:
     fence: Fence
     linked: bool
 
-    @property
-    def opens_to_any(self) -> bool:
-        """A subject that was never fenced and has no key yet gets generation 1 from any event."""
-        return not self.fence.stands and self.erased_through_gen == 0
-
 
 class Subjects:
     """The subjects that one batch concerns. Feed it what was read, then resolve the events in offset order."""
@@ -117,6 +112,13 @@ class Subjects:
     def fence_of(self, subject: UUID) -> Fence:
         """The strictest fence of the subject and of everybody linked with it."""
         return self._fences.get(self._find(subject), NO_FENCE) if self._fences else NO_FENCE
+
+    def opens_to_any(self, subject: UUID) -> bool:
+        """Whether any event may open the next generation: nobody who is the same person was erased as a person.
+
+        Whoever lost the key with one account's erasure is not fenced: what other accounts bring of them is live.
+        """
+        return not self.fence_of(subject).stands
 
     def _tighten(self, subject: UUID, fence: Fence) -> None:
         if fence is not NO_FENCE:

@@ -77,3 +77,14 @@ def test_what_must_be_read_is_every_alias_and_the_refs_of_those_that_name_nobody
     aliases, refs = named_by([naming(A, B, ref=A), naming(ref=C)])
     assert aliases == {A, B, account_alias(EVENT.account)}
     assert refs == {C}
+
+
+def test_any_event_opens_a_key_but_of_somebody_who_is_the_same_person_as_one_erased() -> None:
+    found = subjects()
+    without_key = KnownSubject(UUID(int=1), 2, 1, None, None, NO_FENCE, linked=True)
+    found.add_alias(A, without_key)
+    found.add_alias(B, known(2, Fence(executed_at=NOON)))
+    assert found.opens_to_any(UUID(int=1))
+    assert not found.opens_to_any(UUID(int=2))
+    found.home_of(naming(A, B))
+    assert not found.opens_to_any(UUID(int=1))

@@ -102,6 +102,30 @@ async def test_a_person_comes_back_through_another_account_and_loses_nothing_of_
     assert acting.keys.cell.subjects(acting.tenant)[alias("ana")]["generation"] == 2
 
 
+async def test_a_status_from_another_account_is_stored_also_before_the_person_writes_again(
+    acting: Acting,
+) -> None:
+    await two_accounts(acting)
+    await acting.execute(asked(acting))
+    read = event("ana", kind="message.read", account=STAYS)
+    assert (await acting.keys.cell.write(acting.tenant, read)).stored == 1
+    ana = acting.keys.cell.subjects(acting.tenant)[alias("ana")]
+    assert (ana["generation"], ana["erased_through_gen"], ana["wrapped_dek"] is not None) == (2, 1, True)
+
+
+async def test_no_status_brings_them_back_who_are_the_same_person_as_somebody_erased(acting: Acting) -> None:
+    await two_accounts(acting)
+    await acting.keys.cell.write(acting.tenant, event("ana-by-phone", account=STAYS))
+    await acting.keys.cell.write(acting.tenant, event("ana-by-phone", "ana", account=GONE))
+    await acting.execute(asked(acting))
+    # The other half alone, as a lane sees it that links them before erasure has carried out the join.
+    await acting.keys.cell.erase(acting.tenant, "ana-by-phone")
+    later = datetime.now(UTC) + seconds(2)
+    read = event("ana", kind="message.read", account=STAYS, at=later, received=later)
+    assert (await acting.keys.cell.write(acting.tenant, read)).fenced == 1
+    assert acting.keys.cell.subjects(acting.tenant)[alias("ana")]["wrapped_dek"] is None
+
+
 async def test_what_a_lane_wrote_before_it_heard_of_the_withdrawal_goes_when_the_lanes_have_passed(
     acting: Acting,
 ) -> None:
