@@ -146,11 +146,13 @@ CREATE TABLE {schema}.erasure_step (
     PRIMARY KEY (request_id, subject_id)
 );
 
--- `live_erased` waits until each lane has passed the end that was seen after the fence.
+-- `live_erased` waits until each lane has passed the end that was seen after the fence. `slot`: whose topic ends there; null,
+-- from older code: that of the slot which the tenant has now.
 CREATE TABLE {schema}.erasure_wait (
     request_id uuid NOT NULL,
     partition  integer NOT NULL,
     end_offset bigint NOT NULL,
+    slot       text,
     PRIMARY KEY (request_id, partition)
 );
 CREATE INDEX tombstone_expiry ON {schema}.tombstone (expires_at);

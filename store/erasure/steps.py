@@ -46,6 +46,8 @@ class Wait:
     partition: int
     end_offset: int
     position: int
+    slot: str | None
+    """Whose topic ended there: offsets of another slot's say nothing."""
 
     @property
     def is_over(self) -> bool:
@@ -90,13 +92,27 @@ async def set_announced(
 async def note_waits(
     connection: Connection, tenant: TenantSchema, request: UUID, ends: dict[int, int]
 ) -> None:
-    """Ends that were seen after the fence, by partition; those noted before stay."""
+    """Ends of the tenant's topic that were seen after the fence, by partition; those noted before stay."""
     await connection.execute(
-        with_names(SQL["note_waits"], schema=tenant.schema), request, list(ends), list(ends.values())
+        with_names(SQL["note_waits"], schema=tenant.schema),
+        request,
+        list(ends),
+        list(ends.values()),
+        tenant.slot,
     )
 
 
 async def waits_of(connection: Connection, tenant: TenantSchema, request: UUID) -> list[Wait]:
     """One for each partition; empty before they were noted."""
     rows = await connection.fetch(with_names(SQL["waits"], schema=tenant.schema), request, tenant.slot)
-    return [Wait(row["partition"], row["end_offset"], row["position"]) for row in rows]
+    return [Wait(row["partition"], row["end_offset"], row["position"], row["slot"]) for row in rows]
+
+
+async def still_behind(connection: Connection, waits: list[Wait]) -> list[Wait]:
+    """Those that are not over; a slot that was removed for good counts as passed. As the login, after `leave`."""
+    behind = [wait for wait in waits if not wait.is_over]
+    if not behind:
+        return []
+    slots = sorted({wait.slot for wait in behind if wait.slot is not None})
+    retired = {row["slot"] for row in await connection.fetch(SQL["retired"], slots)}
+    return [wait for wait in behind if wait.slot not in retired]

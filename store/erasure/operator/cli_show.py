@@ -94,7 +94,9 @@ async def _progress(desk: Desk, row: asyncpg.Record) -> dict[str, Any]:
         async with connection.transaction(readonly=True):
             await connection.execute(CUSTODY["become_owner"])
             steps = await connection.fetchrow(with_names(SQL["steps"], schema=schema), row["request_id"])
-            waits = await connection.fetch(with_names(SQL["waits"], schema=schema), row["request_id"])
+            waits = await connection.fetch(
+                with_names(SQL["waits"], schema=schema), row["request_id"], row["tenant_id"]
+            )
             readers = await connection.fetch(SQL["readers"], row["request_id"])
     assert steps is not None
     told: dict[str, Any] = {

@@ -22,11 +22,16 @@ SELECT count(*)::int AS steps, coalesce(sum(rows_deleted), 0)::bigint AS rows_de
        min(executed_at) AS executed_at
 FROM {schema}.erasure_step WHERE request_id = $1;
 
--- Lanes that have not passed what was on the topic at the fence.
+-- Lanes that have not passed what was on the topic at the fence. Older rows say no slot: they mean that of the tenant $2.
 -- name: waits
 SELECT w.partition, w.end_offset, coalesce(l.position, 0) AS position
-FROM {schema}.erasure_wait w LEFT JOIN {schema}.lane l USING (partition)
-WHERE w.request_id = $1 AND coalesce(l.position, 0) < w.end_offset ORDER BY w.partition;
+FROM (
+    SELECT partition, end_offset, coalesce(slot, (SELECT s.slot FROM mk.slot s WHERE s.tenant_id = $2)) AS slot
+    FROM {schema}.erasure_wait WHERE request_id = $1
+) w LEFT JOIN {schema}.lane l ON l.partition = w.partition AND l.slot = w.slot
+WHERE coalesce(l.position, 0) < w.end_offset
+  AND NOT EXISTS (SELECT FROM mk.slot s WHERE s.slot = w.slot AND s.state = 'retired')
+ORDER BY w.partition;
 
 -- Whom `subject.erased` was said to, and what became of it; null: it is waited for.
 -- name: readers

@@ -20,6 +20,7 @@ from store.erasure.steps import (
     set_announced,
     set_fenced,
     steps_of,
+    still_behind,
     waits_of,
 )
 from store.erasure.telling import tell
@@ -58,7 +59,9 @@ async def finish(tools: Tools, job: Job, tenant: TenantSchema, settle: Settle | 
         tools.reached(job.request_id, Step.WAITING)
     async with inside(tools.connection, tenant):
         waits = await waits_of(tools.connection, tenant, job.request_id)
-    if not tenant.is_retired and not all(wait.is_over for wait in waits):
+        await leave(tools.connection)
+        behind = await still_behind(tools.connection, waits)
+    if behind:
         raise LanesBehind("a lane has not passed the fence")
     if settle is not None:
         await settle(tools, job, tenant)

@@ -89,6 +89,34 @@ async def test_live_erased_waits_for_every_lane_of_the_tenant(
     assert (await eraser.drive(request)).state is State.LIVE_ERASED
 
 
+async def test_ends_of_a_topic_are_passed_in_that_topic_and_in_no_other(
+    cell: Cell, tenant: Tenant, eraser: Eraser
+) -> None:
+    await cell.write(tenant, event("ana"))
+    cell.world.sql(f"UPDATE {tenant.schema}.lane SET position = 0")
+    request = await eraser.erase(tenant, "ana")
+    (wait,) = cell.world.sql(f"SELECT * FROM {tenant.schema}.erasure_wait")
+    assert wait["slot"] == tenant.slot
+    # The tenant has another topic now, further along than the one that the request waits for.
+    (free,) = cell.world.sql("SELECT slot FROM mk.slot WHERE state = 'free' AND partitions = 1 LIMIT 1")
+    move = "UPDATE mk.slot SET state = $2, tenant_id = $3 WHERE slot = $1"
+    cell.world.sql(move, tenant.slot, "free", None)
+    cell.world.sql(move, free["slot"], "bound", tenant.tenant)
+    cell.world.sql(f"UPDATE {tenant.schema}.lane SET position = 1000, slot = $1", free["slot"])
+    try:
+        assert (await eraser.drive(request)).state is State.EXECUTING
+        status = cell.world.mkc("erasure", "status", str(request))
+        assert status["lanes_behind"] == [{"partition": 0, "end_offset": 1, "position": 0}]
+        cell.world.sql(f"UPDATE {tenant.schema}.erasure_wait SET slot = NULL")
+        assert cell.world.mkc("erasure", "status", str(request))["lanes_behind"] == []
+        cell.world.sql(f"UPDATE {tenant.schema}.erasure_wait SET slot = $1", tenant.slot)
+        cell.world.sql(f"UPDATE {tenant.schema}.lane SET slot = $1", tenant.slot)
+        assert (await eraser.drive(request)).state is State.LIVE_ERASED
+    finally:
+        cell.world.sql(move, free["slot"], "free", None)
+        cell.world.sql(move, tenant.slot, "bound", tenant.tenant)
+
+
 async def test_a_lane_that_was_not_placed_yet_is_waited_for(
     cell: Cell, tenant: Tenant, eraser: Eraser
 ) -> None:
