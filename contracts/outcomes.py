@@ -58,6 +58,7 @@ class Outcome(BaseModel):
     """Unix milliseconds: when the state was reached."""
     requested_at_ms: int
     received_at_ms: int
+    decided_at_ms: int | None = None
     executed_at_ms: int | None = None
     reason: RefusalReason | None = None
     due_on: date | None = None

@@ -88,6 +88,7 @@ class Job:
             at_ms=unix_ms(reached or self.received_at),
             requested_at_ms=unix_ms(self.requested_at),
             received_at_ms=unix_ms(self.received_at),
+            decided_at_ms=None if self.decided_at is None else unix_ms(self.decided_at),
             executed_at_ms=None if self.executed_at is None else unix_ms(self.executed_at),
             reason=self.reason,
             due_on=self.due_on,

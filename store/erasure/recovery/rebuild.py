@@ -144,6 +144,7 @@ def _arguments(outcome: Outcome) -> list[Any]:
         outcome.state.value,
         _moment(outcome.at_ms),
         None if outcome.executed_at_ms is None else _moment(outcome.executed_at_ms),
+        None if outcome.decided_at_ms is None else _moment(outcome.decided_at_ms),
         None if outcome.reason is None else outcome.reason.value,
         outcome.due_on,
         outcome.irrecoverable_on,

@@ -20,7 +20,13 @@ LONG_AGO = NOW - timedelta(hours=97)
 
 
 def request_row(
-    desk: Desk, state: str, received_at: datetime = NOW, *, known: bool = False, reason: str | None = None
+    desk: Desk,
+    state: str,
+    received_at: datetime = NOW,
+    *,
+    known: bool = False,
+    reason: str | None = None,
+    decided_at: datetime | None = None,
 ) -> str:
     """A callback's row as erasure leaves it; its confirmation code."""
     code, request = secrets.token_hex(16), uuid4()
@@ -30,8 +36,8 @@ def request_row(
         try:
             await connection.execute(
                 "INSERT INTO mk.erasure_request (request_id, tenant_id, kind, origin, asked_by, state, reason, account_id,"
-                " requested_at, received_at, answered_at, irrecoverable_on)"
-                " VALUES ($1, $2, 'callback', 'data_deletion', 'ingest', $3, $4, $5, $6, $6, $7, $8)",
+                " requested_at, received_at, answered_at, irrecoverable_on, decided_at)"
+                " VALUES ($1, $2, 'callback', 'data_deletion', 'ingest', $3, $4, $5, $6, $6, $7, $8, $9)",
                 request,
                 uuid4() if known else None,
                 state,
@@ -39,8 +45,11 @@ def request_row(
                 uuid4() if known else None,
                 received_at,
                 # An unknown person's request is answered at once, a known one's after its 72 hours.
-                received_at + timedelta(hours=73 if known else 0) if state == "answered" else None,
+                (decided_at or received_at) + timedelta(hours=73 if known else 0)
+                if state == "answered"
+                else None,
                 (received_at + timedelta(days=12)).date() if known and state == "answered" else None,
+                decided_at,
             )
             await connection.execute(
                 "INSERT INTO mk.erasure_code (code_sha256, request_id) VALUES ($1, $2)",
@@ -73,6 +82,19 @@ def test_a_known_persons_request_and_an_unknown_ones_look_the_same_at_every_mome
             assert BY_LANGUAGE[language].stages[expected].encode() in first[2]
 
 
+@pytest.mark.parametrize("hours", [70, 95, 97])
+def test_they_look_the_same_also_when_erasure_was_away_and_decided_late(desk: Desk, hours: int) -> None:
+    """The restriction begins with the decision: counted from the receipt, a stranger's would be seen to end before it."""
+    decided = NOW - timedelta(hours=hours)
+    received = decided - timedelta(hours=40)
+    unknown = request_row(desk, "answered", received, decided_at=decided)
+    state = "answered" if hours > 73 else "decided"
+    known = request_row(desk, state, received, known=True, decided_at=decided)
+    first, second = [desk.get(f"/erasure/{code}?lang=en") for code in (unknown, known)]
+    assert first[2] == second[2]
+    assert ENGLISH.stages["completed" if hours > 96 else "processing"].encode() in first[2]
+
+
 def test_a_code_without_a_request_and_what_is_no_code_are_one_page(desk: Desk) -> None:
     pages = [
         desk.get(f"/erasure/{code}", Accept_Language="en")
@@ -95,7 +117,9 @@ def test_a_code_without_a_request_and_what_is_no_code_are_one_page(desk: Desk) -
 
 
 def test_a_refusal_is_shown_with_its_reason_and_an_unfinished_request_never_as_complete(desk: Desk) -> None:
-    refused = desk.get(f"/erasure/{request_row(desk, 'refused', LONG_AGO, known=True, reason='legal_hold')}")
+    # A refusal's own time is when it was refused: that it came late holds up nobody's answer.
+    code = request_row(desk, "refused", LONG_AGO, known=True, reason="legal_hold", decided_at=NOW)
+    refused = desk.get(f"/erasure/{code}")
     assert PORTUGUESE.reasons["legal_hold"].encode() in refused[2]
     for state in ("received", "decided", "executing", "live_erased"):
         page = desk.get(f"/erasure/{request_row(desk, state, LONG_AGO, known=True)}")[2].decode()

@@ -1,7 +1,7 @@
 """After a restore a job is where the outcomes topic was told that it is: forward only, and only on erasure's own word."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -95,19 +95,23 @@ async def test_a_row_that_the_backup_has_is_where_it_was_told_to_be(scene: Scene
     request = uuid4()
     scene.put(request)
     for state in (State.RECEIVED, State.DECIDED, State.EXECUTING, State.LIVE_ERASED, State.ANSWERED):
-        await scene.tell(request, state, executed_at_ms=1_767_225_600_123, receipt="signed")
+        told_ms = {"decided_at_ms": 1_767_225_600_000, "executed_at_ms": 1_767_225_600_123}
+        await scene.tell(request, state, **told_ms, receipt="signed")
     await scene.admit()
     row = job(scene.world, request)
     assert scene.states(request) == ("answered", "answered")
-    assert (row["receipt"], row["executed_at"]) == (
+    assert (row["receipt"], row["decided_at"], row["executed_at"]) == (
         "signed",
+        _AT,
         datetime(2026, 1, 1, 0, 0, 0, 123_000, tzinfo=UTC),
     )
 
 
 async def test_a_request_that_is_read_again_begins_where_it_had_got_to(scene: Scene) -> None:
     executing, refused, decided = uuid4(), uuid4(), uuid4()
-    await scene.tell(executing, State.EXECUTING, executed_at_ms=1_767_225_600_123)
+    await scene.tell(
+        executing, State.EXECUTING, decided_at_ms=1_767_225_600_000, executed_at_ms=1_767_225_600_123
+    )
     await scene.tell(refused, State.REFUSED)
     await scene.tell(decided, State.DECIDED)
     await scene.admit()
@@ -115,6 +119,8 @@ async def test_a_request_that_is_read_again_begins_where_it_had_got_to(scene: Sc
         assert scene.states(request) is None
         scene.put(request)
     assert scene.states(executing) == ("executing", "executing")
+    row = job(scene.world, executing)
+    assert (row["decided_at"], row["executed_at"] - row["decided_at"]) == (_AT, timedelta(milliseconds=123))
     assert scene.states(refused) == ("refused", "refused")
     assert scene.states(decided) == ("received", "received"), (
         "after which wait, and who approved, is not told"
