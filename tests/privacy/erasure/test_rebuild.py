@@ -95,8 +95,13 @@ async def test_a_row_that_the_backup_has_is_where_it_was_told_to_be(scene: Scene
     request = uuid4()
     scene.put(request)
     for state in (State.RECEIVED, State.DECIDED, State.EXECUTING, State.LIVE_ERASED, State.ANSWERED):
-        told_ms = {"decided_at_ms": 1_767_225_600_000, "executed_at_ms": 1_767_225_600_123}
-        await scene.tell(request, state, **told_ms, receipt="signed")
+        await scene.tell(
+            request,
+            state,
+            decided_at_ms=1_767_225_600_000,
+            executed_at_ms=1_767_225_600_123,
+            receipt="signed",
+        )
     await scene.admit()
     row = job(scene.world, request)
     assert scene.states(request) == ("answered", "answered")
