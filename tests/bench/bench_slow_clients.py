@@ -21,17 +21,8 @@ import uvloop
 from contracts import topics
 from deploy.local.stack import LocalStack
 from runtime.kafka.topics import TopicAdmin, TopicSettings
-from tests.bench.bench_receiver import (
-    REPOSITORY,
-    alone_on_core_0,
-    body,
-    load,
-    prepare,
-    rss_mib,
-    sample,
-    wait_until,
-    wire,
-)
+from tests.bench.receiver_alone import REPOSITORY, alone_on_core_0, prepare, rss_mib, sample, wait_until
+from tests.bench.webhook_load import body, load, wire
 
 SLOW = 300
 _DRIP_S = 1.0

@@ -17,7 +17,8 @@ import uvloop
 from deploy.local.processes import STOP_ORDER
 from deploy.local.stack import LocalStack
 from ingest.cli_post import meta_headers
-from tests.bench.bench_receiver import Client, cpu_s, rss_mib
+from tests.bench.receiver_alone import cpu_s, rss_mib
+from tests.bench.webhook_load import Client
 from tests.support.bodies import PHONE_NUMBER_ID, WABA, encode, whatsapp, whatsapp_message
 from tests.support.world import Tenant, World
 

@@ -11,7 +11,8 @@ from aiokafka.structs import TopicPartition
 from contracts.control import IdKind
 from contracts.topics import LEDGER, QUARANTINE_RAW, RAW
 from tests.support import bodies
-from tests.support.plant import Plant, free_port
+from tests.support.plant import Plant
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.kafka
 

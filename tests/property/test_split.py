@@ -1,11 +1,10 @@
-"""Splitting is total and gives the same identity to the same event in whatever batch it comes. META.md sections 5 and 12."""
+"""Splitting is total: no leaf of a delivery is lost, and each item is an event. META.md section 5."""
 
 from __future__ import annotations
 
 import json
 import random
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -16,11 +15,10 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.events.declaration import model_of
 from contracts.events.registry import EVENT_TYPES, Moment, Subject
-from contracts.meta_fields import LABELS, MESSAGING
 from router.split import BadItem, data_json, split
 from router.split.check import checker
-from tests.fixtures.meta import bodies as meta
-from tests.support.items import corpus, found, identity, needs_corpus
+from tests.property.any_delivery import ANYTHING, DELIVERIES, SCALARS
+from tests.support.items import corpus, found, needs_corpus
 
 
 def leaves(value: object) -> Iterator[str]:
@@ -74,176 +72,6 @@ def assert_each_item_is_an_event(body: bytes) -> None:
         assert len(set(item.aliases)) == len(item.aliases)
         assert domains == sorted(domains, key=list(type(domains[0])).index) if domains else True
         assert item.occurred_at_ms is None or 0 < item.occurred_at_ms < 1 << 48
-
-
-# Any JSON at all, in the places where Meta puts things. Leaves are unique, so that a lost one shows.
-
-NAMES = st.sampled_from(
-    [
-        "id",
-        "uid",
-        "time",
-        "field",
-        "value",
-        "verb",
-        "sender",
-        "recipient",
-        "timestamp",
-        "message",
-        "message_edit",
-        "reaction",
-        "read",
-        "delivery",
-        "postback",
-        "mid",
-        "mids",
-        "text",
-        "attachments",
-        "type",
-        "payload",
-        "num_edit",
-        "action",
-        "emoji",
-        "watermark",
-        "is_echo",
-        "is_deleted",
-        "metadata",
-        "phone_number_id",
-        "display_phone_number",
-        "messages",
-        "statuses",
-        "errors",
-        "contacts",
-        "calls",
-        "groups",
-        "history",
-        "threads",
-        "state_sync",
-        "user_id_update",
-        "user_preferences",
-        "wa_id",
-        "user_id",
-        "from",
-        "to",
-        "group_id",
-        "status",
-        "recipient_id",
-        "added_participants",
-        "revoke",
-        "edit",
-        "original_message_id",
-        "item",
-        "comment_id",
-        "post_id",
-        "created_time",
-        "context",
-        "profile",
-        "name",
-        "novelty",
-        "changed_fields",
-        "messaging_product",
-        "waba_info",
-        "system",
-        "image",
-        "event",
-        "verb",
-        "code",
-        "reason",
-        "error_data",
-        "details",
-        "referral",
-        "pricing",
-        "conversation",
-        "origin",
-        "expiration_timestamp",
-        "identity",
-        "hash",
-        "interactive",
-        "button_reply",
-        "order",
-        "product_items",
-        "quantity",
-        "item_price",
-        "location",
-        "latitude",
-        "restriction_info",
-        "expiration",
-        "ban_info",
-        "metadata",
-        "phase",
-        "new_owner_app_id",
-        "amount",
-        "media",
-        "media_id",
-        "rating",
-        "published",
-        "photo_ids",
-        "target_ids",
-        "payment",
-        "duration",
-        "session",
-        "removed_participants",
-        "failed_participants",
-    ]
-)
-FIELDS = st.sampled_from([*LABELS, "email", "parking"])
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=9),
-)
-ANYTHING = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=12,
-)
-OBJECTS = st.dictionaries(NAMES, ANYTHING, max_size=5)
-NOTICES = st.builds(
-    lambda around, kind, part: {**around, kind: part}, OBJECTS, st.sampled_from(MESSAGING), OBJECTS | ANYTHING
-)
-PARTS = st.lists(OBJECTS | NOTICES | ANYTHING, max_size=3)
-LISTS = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        (
-            "messages",
-            "message_echoes",
-            "statuses",
-            "contacts",
-            "history",
-            "groups",
-            "calls",
-            "errors",
-            "state_sync",
-            "user_id_update",
-            "user_preferences",
-            "novelty",
-        ),
-        PARTS | ANYTHING,
-    ),
-)
-CHANGES = st.fixed_dictionaries(
-    {}, optional={"field": FIELDS | NAMES | SCALARS, "value": LISTS | OBJECTS, "verb": SCALARS}
-)
-ENTRIES = st.fixed_dictionaries(
-    {},
-    optional={
-        "id": st.sampled_from(["1", 1, "0", None]),
-        "uid": SCALARS,
-        "time": SCALARS,
-        "messaging": PARTS | ANYTHING,
-        "standby": PARTS,
-        "changes": st.lists(CHANGES | OBJECTS, max_size=3) | ANYTHING,
-        "novelty": ANYTHING,
-    },
-)
-WORDS = st.sampled_from(["page", "instagram", "whatsapp_business_account", "permissions", "user", "Page"])
-DELIVERIES = st.fixed_dictionaries(
-    {"object": WORDS, "entry": st.lists(ENTRIES | ANYTHING, min_size=1, max_size=3)},
-    optional={"novelty": ANYTHING},
-)
 
 
 @settings(max_examples=300, deadline=None)
@@ -334,73 +162,3 @@ def _mutate(value: object, chance: random.Random, junk: list[object]) -> None:
                 stack.append(outer[key])  # type: ignore[index]
     for outer, key in chance.sample(places, min(2, len(places))):
         outer[key] = chance.choice(junk)
-
-
-# The same event in another batch.
-
-
-def rebatched(body: bytes, chance: random.Random) -> list[bytes]:
-    """The same items: entries and their items shuffled, spread over deliveries, object names reordered."""
-    delivery = json.loads(body)
-    single: list[object] = []
-    for entry in delivery["entry"]:
-        lists = [name for name in ("messaging", "standby", "changes") if isinstance(entry.get(name), list)]
-        around = {name: value for name, value in entry.items() if name not in lists}
-        single += [{**around, name: [part]} for name in lists for part in entry[name]]
-        if not lists:
-            single.append(around)
-    chance.shuffle(single)
-    cut = chance.randint(1, len(single))
-    return [
-        json.dumps({"entry": part, "object": delivery["object"]}, sort_keys=True).encode()
-        for part in (single[:cut], single[cut:])
-        if part
-    ]
-
-
-@needs_corpus
-@pytest.mark.corpus
-def test_a_redelivery_in_other_batches_gives_the_same_identities() -> None:
-    chance = random.Random(7)
-    for name, body in corpus():
-        before = sorted(repr(identity(item)) for item in found(body))
-        if before:
-            again = [item for part in rebatched(body, chance) for item in found(part)]
-            assert sorted(repr(identity(item)) for item in again) == before, name
-
-
-@st.composite
-def values(draw: st.DrawFn) -> dict[str, Any]:
-    people = st.sampled_from(["5531988887777", "14155550100", "BR.1350"])
-    ids = st.integers(0, 5).map(lambda n: f"wamid.{n}")
-    messages = draw(st.lists(st.builds(meta.message, ids, people), max_size=4))
-    words = st.sampled_from(["sent", "delivered", "read"])
-    statuses = draw(st.lists(st.builds(meta.status, words, ids), max_size=4))
-    return meta.value(messages=messages, statuses=statuses)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(values(), min_size=1, max_size=3), st.randoms(use_true_random=False))
-def test_messages_of_a_value_keep_their_identity_when_sent_one_by_one(
-    whole: list[dict[str, Any]], chance: random.Random
-) -> None:
-    together = meta.delivery(
-        "whatsapp_business_account",
-        {"id": meta.WABA, "changes": [{"field": "messages", "value": value} for value in whole]},
-    )
-    alone = [
-        meta.whatsapp(meta.value(**{name: [part]}), time=chance.randint(1, 9))
-        for value in whole
-        for name in ("messages", "statuses")
-        for part in value[name]
-    ]
-    chance.shuffle(alone)
-    one_by_one = {identity(item) for body in alone for item in found(body)}
-    expected = {identity(item) for item in found(together) if item.native_id is not None}
-    assert one_by_one == expected
-
-
-def test_the_same_body_gives_the_same_items() -> None:
-    body = meta.whatsapp(meta.value(contacts=[meta.contact()], messages=[meta.message()]))
-    for first, second in pairwise([split(body) for _ in range(3)]):
-        assert first == second

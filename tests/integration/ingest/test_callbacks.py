@@ -1,13 +1,7 @@
 """Meta's callbacks through the receiver as a process onto a real Kafka: answered only once durable."""
 
-import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts import topics
 from contracts.erasure_requests import (
@@ -15,38 +9,20 @@ from contracts.erasure_requests import (
     callback_key,
     parse_request,
 )
-from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.key_file import REQUEST_KEYS
-from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from deploy.local.stack import Endpoints, LocalStack
-from runtime.kafka.topics import TopicAdmin, TopicSettings
-from tests.integration.ingest.test_process import (
+from tests.integration.ingest.receiver_process import (
     CUSTODIAN,
-    INGEST,
     PAGE,
-    PRIVATE,
     Answer,
     Receiver,
     eventually,
     fetch,
-    receiver_in,
+    opened_of,
 )
-from tests.integration.ingest.test_process import SECRET as PROCESS_SECRET
+from tests.integration.ingest.receiver_process import SECRET as PROCESS_SECRET
 from tests.integration.ingest.test_wire_callbacks import DELETION, USER, signed_form
-
-
-@pytest.fixture
-def receiver(stack: LocalStack, tmp_path: Path) -> Iterator[Receiver]:
-    async def topics_exist() -> None:
-        async with TopicAdmin(
-            stack.endpoints.kafka, TopicSettings(), stack.endpoints.kafka_tls("custodian")
-        ) as admin:
-            await admin.ensure(topics.STATIC_TOPICS)
-
-    asyncio.run(topics_exist())
-    with receiver_in(tmp_path, stack.endpoints) as made:
-        yield made
 
 
 def post(receiver: Receiver, form: bytes, path: str = DELETION) -> Answer:
@@ -63,41 +39,12 @@ def metrics_of(receiver: Receiver) -> bytes:
 
 def on_requests(endpoints: Endpoints) -> list[tuple[bytes, CallbackRequest]]:
     """Key and content of each callback on the topic that this receiver sealed."""
-    opener = RecordOpener(
-        lambda key_id: PRIVATE if key_id == PRIVATE.public.key_id else None,
-        lambda name: KnownSigner(name, INGEST.public_raw, RIGHTS_BY_PROCESS["ingest"]),
-    )
-
-    async def read() -> list[tuple[bytes, CallbackRequest]]:
-        found: list[tuple[bytes, CallbackRequest]] = []
-        consumer = AIOKafkaConsumer(**endpoints.kafka_client("erasure"))
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topics.ERASURE_REQUESTS, number) for number in range(4)]
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            ends = await consumer.end_offsets(partitions)
-            for partition in partitions:
-                while await consumer.position(partition) < ends[partition]:
-                    fetched = await consumer.getmany(partition, timeout_ms=1_000)
-                    for record in fetched.get(partition, []):
-                        try:
-                            opened = opener.open(
-                                record.topic,
-                                record.value,
-                                record.headers,
-                                broker_time_s=record.timestamp / 1_000,
-                            )
-                        except (TamperedRecord, KeyNotYetKnown):
-                            continue  # of another test's
-                        made = parse_request(opened.plaintext)
-                        assert isinstance(made, CallbackRequest)
-                        found.append((record.key, made))
-            return found
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(read())
+    found = []
+    for record, plaintext in opened_of(endpoints, "erasure", topics.ERASURE_REQUESTS):
+        made = parse_request(plaintext)
+        assert isinstance(made, CallbackRequest)
+        found.append((record.key, made))
+    return found
 
 
 def test_an_answered_callback_is_on_kafka_sealed_to_erasure_and_in_no_log(
@@ -114,7 +61,7 @@ def test_an_answered_callback_is_on_kafka_sealed_to_erasure_and_in_no_log(
     assert receiver.post(b"{}")[0] == 200
     # 2. The custodian's is taken without a restart.
     keys.write_bytes(content)
-    eventually(lambda: b"mk_ingest_request_key_left_seconds 0.0" not in metrics_of(receiver), 10)
+    eventually(lambda: b"mk_ingest_request_key_left_seconds 0.0" not in metrics_of(receiver))
     answer = post(receiver, signed_form(secret=PROCESS_SECRET))
     says = json.loads(answer[2])
     assert says["url"] == f"{PAGE}/{says['confirmation_code']}"

@@ -72,9 +72,9 @@ class Wire:
     counts: Counts
 
     async def exchange(
-        self, *sent: bytes, pause_s: float = 0.0, timeout_s: float = 5.0, idle_s: float = 0.15
+        self, *sent: bytes, pause_s: float = 0.0, timeout_s: float = 20.0, idle_s: float = 0.15
     ) -> bytes:
-        """Everything the server says until it closes or has been silent for `idle_s` after `sent`."""
+        """Everything the server says until it closes, or has been silent for `idle_s` and did not announce that it closes."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             for part in sent:
@@ -84,7 +84,8 @@ class Wire:
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
-                        part = await asyncio.wait_for(reader.read(65536), idle_s if received else timeout_s)
+                        is_kept = received and b"Connection: close" not in received
+                        part = await asyncio.wait_for(reader.read(65536), idle_s if is_kept else timeout_s)
                     except TimeoutError:
                         return received
                     if not part:

@@ -17,7 +17,8 @@ from router.raw_keys import days_wanted
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from tests.support import bodies
-from tests.support.plant import Plant, known
+from tests.support.plant import Plant
+from tests.support.plant_seen import known
 
 pytestmark = pytest.mark.kafka
 

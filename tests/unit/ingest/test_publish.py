@@ -26,6 +26,7 @@ from ingest.signature import AppSecret, Verified, verify
 from runtime.clock import SystemClock
 from runtime.epochs import EpochSource
 from runtime.metrics import ProcessMetrics
+from tests.support.virtual_time import in_virtual_time
 
 SIGNER = Signer.from_bytes("ingest", bytes(range(32)))
 PRIVATE = HybridPrivateKey.generate()
@@ -117,11 +118,9 @@ class Bench:
 
     async def sent(self, count: int) -> None:
         """Until so many records were handed over."""
-        for _ in range(500):
-            if len(self.sender.sent) >= count:
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("too few records were sent")
+        async with asyncio.timeout(30):
+            while len(self.sender.sent) < count:  # noqa: ASYNC110  # a thread compresses them
+                await asyncio.sleep(0.01)
 
     def bodies(self, number: int) -> list[bytes]:
         value, headers, _ = self.sender.sent[number]
@@ -150,6 +149,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+@in_virtual_time
 async def test_deliveries_of_one_moment_leave_in_one_record_at_once() -> None:
     async with Bench() as bench:
         waiting = [bench.publisher.offer("app", verified(b"body %d" % n)) for n in range(5)]
@@ -161,6 +161,7 @@ async def test_deliveries_of_one_moment_leave_in_one_record_at_once() -> None:
         assert [await one for one in waiting] == [None] * 5
 
 
+@in_virtual_time
 async def test_what_arrives_while_blocks_are_in_flight_forms_the_next_one() -> None:
     async with Bench() as bench:
         for number in range(IN_FLIGHT):
@@ -176,6 +177,7 @@ async def test_what_arrives_while_blocks_are_in_flight_forms_the_next_one() -> N
         assert [await one for one in later] == [None] * 3
 
 
+@in_virtual_time
 async def test_without_an_acknowledgement_the_answer_is_503_in_time() -> None:
     async with Bench() as bench:
         started = asyncio.get_running_loop().time()
@@ -185,6 +187,7 @@ async def test_without_an_acknowledgement_the_answer_is_503_in_time() -> None:
 
 
 @pytest.mark.parametrize(("ahead_s", "promised"), [(-600, True), (0, True), (290, True), (310, False)])
+@in_virtual_time
 async def test_a_clock_so_far_ahead_that_nobody_could_open_the_block_stops_the_process_without_a_promise(
     ahead_s: float, promised: bool
 ) -> None:
@@ -196,6 +199,7 @@ async def test_a_clock_so_far_ahead_that_nobody_could_open_the_block_stops_the_p
         assert [type(one) for one in bench.failures] == ([] if promised else [FatalError])
 
 
+@in_virtual_time
 async def test_a_late_acknowledgement_frees_the_lane_again() -> None:
     async with Bench() as bench:
         assert await asyncio.wait_for(bench.publisher.offer("app", verified(b"x")), 2) is Cause.BROKER
@@ -205,6 +209,7 @@ async def test_a_late_acknowledgement_frees_the_lane_again() -> None:
         assert await bench.publisher.offer("app", verified(b"y")) is None
 
 
+@in_virtual_time
 async def test_an_expired_delivery_is_never_sealed() -> None:
     async with Bench() as bench:
         for number in range(IN_FLIGHT):
@@ -218,6 +223,7 @@ async def test_an_expired_delivery_is_never_sealed() -> None:
         assert len(bench.sender.sent) == IN_FLIGHT
 
 
+@in_virtual_time
 async def test_a_cancelled_waiter_takes_only_its_own_delivery_along() -> None:
     async with Bench() as bench:
         gone = bench.publisher.offer("app", verified(b"gone"))
@@ -229,6 +235,7 @@ async def test_a_cancelled_waiter_takes_only_its_own_delivery_along() -> None:
         assert await here is None
 
 
+@in_virtual_time
 async def test_a_waiter_cancelled_after_sealing_changes_nothing_for_the_others() -> None:
     async with Bench() as bench:
         gone = bench.publisher.offer("app", verified(b"gone"))
@@ -241,6 +248,7 @@ async def test_a_waiter_cancelled_after_sealing_changes_nothing_for_the_others()
         assert bench.failures == []
 
 
+@in_virtual_time
 async def test_an_old_queue_refuses() -> None:
     async with Bench() as bench:
         for number in range(IN_FLIGHT + 1):
@@ -252,6 +260,7 @@ async def test_an_old_queue_refuses() -> None:
         assert caught.value.cause is Cause.QUEUE_AGE
 
 
+@in_virtual_time
 async def test_without_a_key_nothing_is_accepted() -> None:
     async with Bench() as bench:
         bench.keys = ()
@@ -261,6 +270,7 @@ async def test_without_a_key_nothing_is_accepted() -> None:
         assert bench.sender.sent == []
 
 
+@in_virtual_time
 async def test_a_key_that_ends_between_offer_and_sealing_is_a_503() -> None:
     async with Bench() as bench:
         waiter = bench.publisher.offer("app", verified(b"x"))
@@ -269,6 +279,7 @@ async def test_a_key_that_ends_between_offer_and_sealing_is_a_503() -> None:
         assert bench.sender.sent == []
 
 
+@in_virtual_time
 async def test_a_dead_sender_is_answered_503_and_replaced() -> None:
     async with Bench() as bench:
         waiter = bench.publisher.offer("app", verified(b"x"))
@@ -281,6 +292,7 @@ async def test_a_dead_sender_is_answered_503_and_replaced() -> None:
         assert await bench.publisher.offer("app", verified(b"y")) is None
 
 
+@in_virtual_time
 async def test_while_kafka_cannot_be_reached_deliveries_are_refused_and_it_recovers_by_itself() -> None:
     bench = Bench()
     bench.sender.reachable = False
@@ -295,6 +307,7 @@ async def test_while_kafka_cannot_be_reached_deliveries_are_refused_and_it_recov
         assert await bench.publisher.offer("app", verified(b"x")) is None
 
 
+@in_virtual_time
 async def test_another_number_of_partitions_than_declared_stops_the_process() -> None:
     bench = Bench(partitions=1)
     bench.sender.partitions = 12
@@ -303,6 +316,7 @@ async def test_another_number_of_partitions_than_declared_stops_the_process() ->
     assert "MKC_INGEST_RAW_PARTITIONS" in str(task.exception())
 
 
+@in_virtual_time
 async def test_a_record_that_the_client_gives_up_is_a_503_and_frees_its_place() -> None:
     async with Bench() as bench:
         for _ in range(IN_FLIGHT + 1):
@@ -314,6 +328,7 @@ async def test_a_record_that_the_client_gives_up_is_a_503_and_frees_its_place() 
         assert await asyncio.wait_for(bench.publisher.offer("app", verified(b"y")), 0.3) is None
 
 
+@in_virtual_time
 async def test_an_unknown_exception_stops_the_process_and_promises_nothing() -> None:
     async with Bench() as bench:
         waiter = bench.publisher.offer("app", verified(b"x"))
@@ -355,6 +370,7 @@ async def test_of_large_blocks_only_a_few_are_on_their_way_at_once_and_small_one
         await bench.sent(LARGE_IN_FLIGHT + 2)
 
 
+@in_virtual_time
 async def test_draining_waits_for_what_is_in_flight() -> None:
     async with Bench() as bench:
         waiter = bench.publisher.offer("app", verified(b"x"))

@@ -6,40 +6,11 @@ from typing import Any
 
 import pytest
 
-from contracts.events.registry import EVENT_TYPES, UNKNOWN
+from contracts.events.registry import EVENT_TYPES
 from contracts.pseudonyms import Domain
 from router.split import Item, split
-from router.split.requests import unknown_label
 from tests.fixtures.meta import bodies as meta
-
-GROUP = "1203@g.us"
-
-
-def only(body: bytes) -> Item:
-    (found,) = split(body)
-    assert isinstance(found, Item)
-    return found
-
-
-def part(item: Item) -> dict[str, Any]:
-    name = EVENT_TYPES[item.event_type].part
-    assert name is not None
-    made: dict[str, Any] = item.data[name]
-    EVENT_TYPES[item.event_type].model.model_validate(item.data)
-    return made
-
-
-def account(field: str, **value: object) -> bytes:
-    return meta.whatsapp(value, field, time=meta.NOW_S)
-
-
-def of_number(field: str, name: str, *elements: object) -> bytes:
-    return meta.whatsapp(meta.value(**{name: list(elements)}), field)
-
-
-def in_group(field: str, kind: str, **more: object) -> bytes:
-    change = {"group_id": GROUP, "type": kind, "timestamp": str(meta.NOW_S), **more}
-    return of_number(field, "groups", change)
+from tests.unit.router_split.notices import GROUP, in_group, of_number, only, part
 
 
 @pytest.mark.parametrize(
@@ -125,98 +96,6 @@ def test_a_messaging_item_is_named_after_what_happened(
         assert found.occurred_at_ms == meta.NOW_MS
         assert found.conversation == meta.PSID
         assert found.direction in EVENT_TYPES[event_type].directions
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "event_type", "expected"),
-    [
-        ("account_update", {"event": "ACCOUNT_DELETED"}, "account.deleted", {}),
-        ("account_update", {"event": "ACCOUNT_OFFBOARDED"}, "account.offboarded", {}),
-        ("account_update", {"event": "ACCOUNT_RECONNECTED"}, "account.reconnected", {}),
-        (
-            "account_update",
-            {"event": "ACCOUNT_RESTRICTION", "restriction_info": [{"restriction_type": "R", "expiration": 5}]},
-            "account.restricted",
-            {"restrictions": [{"type": "R", "until_ms": 5000}]},
-        ),
-        (
-            "account_update",
-            {"event": "ACCOUNT_VIOLATION", "violation_info": {"violation_type": "ADULT"}},
-            "account.violation_reported",
-            {"violation": "ADULT"},
-        ),
-        (
-            "account_update",
-            {"event": "DISABLED_UPDATE", "ban_info": {"waba_ban_state": "DISABLE"}},
-            "account.ban_changed",
-            {"ban_state": "DISABLE"},
-        ),
-        ("account_update", {"event": "VERIFIED_ACCOUNT"}, "account.verified", {}),
-        ("account_update", {"event": "MM_LITE_TERMS_SIGNED"}, "account.terms_signed", {}),
-        ("account_update", {"event": "AD_ACCOUNT_LINKED"}, "account.ad_account_linked", {}),
-        ("account_update", {"event": "VOLUME_BASED_PRICING_TIER_UPDATE"}, "account.pricing_tier_changed", {}),
-        ("account_update", {"event": "AUTH_INTL_PRICE_ELIGIBILITY_UPDATE"}, "account.price_eligibility_changed", {}),
-        (
-            "account_update",
-            {"event": "BUSINESS_PRIMARY_LOCATION_COUNTRY_UPDATE", "country": "BR"},
-            "account.country_changed",
-            {"country": "BR"},
-        ),
-        ("account_update", {"event": "SEEN_NEVER"}, "account.updated", {}),
-        ("account_update", {"event": "PARTNER_ADDED"}, "partner.added", {}),
-        (
-            "account_update",
-            {"event": "PARTNER_REMOVED", "disconnection_info": {"reason": "R", "initiated_by": "USER"}},
-            "partner.removed",
-            {"reason": "R", "initiated_by": "USER"},
-        ),
-        ("account_update", {"event": "PARTNER_APP_INSTALLED"}, "partner.app_installed", {}),
-        ("account_update", {"event": "PARTNER_APP_UNINSTALLED"}, "partner.app_uninstalled", {}),
-        ("account_update", {"event": "PARTNER_CLIENT_CERTIFICATION_STATUS_UPDATE"}, "partner.certification_changed", {}),
-        ("account_alerts", {"entity_type": "BUSINESS"}, "account.alerted", {"entity_type": "BUSINESS"}),
-        ("account_review_update", {"decision": "APPROVED"}, "account.reviewed", {"decision": "APPROVED"}),
-        ("account_settings_update", {"type": "T"}, "account.settings_changed", {"setting": "T"}),
-        (
-            "business_capability_update",
-            {"max_daily_conversation_per_phone": 100},
-            "account.limits_changed",
-            {"conversations_per_day": 100},
-        ),
-        ("business_status_update", {"event": "E"}, "account.status_changed", {}),
-        ("partner_solutions", {"solution_id": 7}, "partner.solution_changed", {"solution": "7"}),
-        ("payment_configuration_update", {"status": "S"}, "payment.configuration_changed", {"status": "S"}),
-        ("security", {"event": "PIN_CHANGED"}, "security.changed", {}),
-        ("automatic_events", {"event_name": "Lead"}, "conversion.detected", {"name": "Lead"}),
-        ("tracking_events", {"event_name": "Click"}, "conversion.detected", {"name": "Click"}),
-        ("phone_number_name_update", {"decision": "APPROVED"}, "phone_number.name_reviewed", {"decision": "APPROVED"}),
-        ("phone_number_quality_update", {"current_limit": "TIER_1K"}, "phone_number.quality_changed", {"limit": "TIER_1K"}),
-        ("business_username_update", {"username": "acme"}, "phone_number.username_changed", {"username": "acme"}),
-        ("business_username_updates", {"username": "acme"}, "phone_number.username_changed", {"username": "acme"}),
-        ("phone_number_username_update", {"username": "acme"}, "phone_number.username_changed", {"username": "acme"}),
-        (
-            "message_template_status_update",
-            {"event": "REJECTED", "message_template_id": 7, "reason": "SCAM"},
-            "template.status_changed",
-            {"id": "7", "status": "REJECTED", "reason": "SCAM"},
-        ),
-        ("message_template_quality_update", {"new_quality_score": "RED"}, "template.quality_changed", {"quality": "RED"}),
-        ("message_template_components_update", {"message_template_element": "B"}, "template.components_changed", {"body": "B"}),
-        ("template_category_update", {"new_category": "MARKETING"}, "template.category_changed", {"category": "MARKETING"}),
-        ("flows", {"event": "FLOW_STATUS_CHANGE", "flow_id": "7"}, "flow.status_changed", {"id": "7"}),
-        ("flows", {"event": "ENDPOINT_ERROR_RATE", "error_rate": 14.28}, "flow.health_reported", {"error_rate": 14.28}),
-        ("flows", {"event": "FLOW_VERSION_EXPIRY_WARNING"}, "flow.version_expiring", {}),
-        ("flows", {"event": "SEEN_NEVER"}, "flow.changed", {}),
-    ],
-)  # fmt: skip
-def test_an_account_level_field_is_named_after_what_happened_and_is_about_nobody(
-    field: str, value: dict[str, Any], event_type: str, expected: dict[str, Any]
-) -> None:
-    found = only(account(field, **value))
-    made = {name: inner for name, inner in part(found).items() if name != "event"}
-    assert (found.event_type, made) == (event_type, expected)
-    assert (found.direction, found.aliases, found.conversation) == ("system", (), None)
-    assert found.occurred_at_ms is None
-    assert found.discriminator[-1] == str(meta.NOW_S)
 
 
 @pytest.mark.parametrize(
@@ -386,65 +265,3 @@ def test_a_status_of_a_payment_is_about_money_and_not_about_a_message() -> None:
     found = only(meta.whatsapp(meta.value(statuses=[raw])))
     assert found.event_type == "payment.status_changed"
     assert part(found)["total"] == {"amount": "21000", "offset": 100, "currency": "BRL"}
-
-
-@pytest.mark.parametrize(
-    ("item", "verb", "event_type"),
-    [
-        ("post", "add", "post.published"),
-        ("status", "edited", "post.edited"),
-        ("photo", "remove", "post.removed"),
-        ("video", "hide", "post.hidden"),
-        ("share", "unhide", "post.unhidden"),
-        ("video", "block", "post.changed"),
-        ("like", "add", "post.reaction_changed"),
-        ("reaction", "remove", "post.reaction_changed"),
-        ("rating", "add", "rating.created"),
-        ("rating", "edit", "rating.edited"),
-        ("rating", "remove", "rating.removed"),
-        ("rating", "hide", UNKNOWN),
-        ("seen_never", "add", UNKNOWN),
-    ],
-)
-def test_an_item_of_the_feed_is_named_after_what_happened(item: str, verb: str, event_type: str) -> None:
-    value = {
-        "item": item,
-        "verb": verb,
-        "post_id": "1",
-        "from": {"id": meta.PSID},
-        "created_time": meta.NOW_S,
-    }
-    found = only(meta.change("feed", value))
-    assert found.event_type == event_type
-    assert [alias.value for alias in found.aliases] == [meta.PSID]
-    assert found.occurred_at_ms == (meta.NOW_S * 1000 if verb == "add" else None)
-
-
-@pytest.mark.parametrize(
-    ("verb", "event_type"),
-    [("add", "mention.received"), ("edited", "mention.edited"), ("remove", "mention.removed")],
-)
-def test_a_mention_of_a_page_is_named_after_what_happened(verb: str, event_type: str) -> None:
-    found = only(meta.change("mention", {"item": "post", "verb": verb, "post_id": "1", "sender_id": 9}))
-    assert (found.event_type, found.message_id, found.aliases[0].value) == (event_type, "1", "9")
-
-
-def test_changes_without_values_and_changed_profiles_name_their_fields() -> None:
-    bare = only(b'{"object":"page","entry":[{"id":"1","time":2,"changed_fields":["feed","name"]}]}')
-    profile = only(meta.change("website", {"url": "https://e.example"}))
-    user = only(meta.change("email", "a@b.example", of="user", account="77"))
-    assert {bare.event_type, profile.event_type, user.event_type} == {"profile.changed"}
-    assert part(bare) == {"names": ["feed", "name"]}
-    assert part(user) == {"names": ["email"], "value": "a@b.example"}
-
-
-def test_an_unknown_item_is_counted_under_a_name_of_metas_or_as_other() -> None:
-    for body, label in (
-        (meta.change("secret name of somebody", 1), ("page", "other")),
-        (meta.change("parking", 1, of="instagram"), ("instagram", "profile")),
-        (meta.whatsapp({}, "flows"), ("whatsapp_business_account", "flows")),
-        (meta.messaging({}), ("page", "none")),
-    ):
-        found = only(body)
-        assert found.event_type == UNKNOWN
-        assert unknown_label(found) == label

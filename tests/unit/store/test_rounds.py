@@ -6,6 +6,7 @@ from uuid import UUID
 from store.lanes.lane import Buffered, Lane, Limits, Tenancy
 from store.lanes.queries import tenant_statements
 from store.lanes.workers import BIG_LANE_ROWS, TENANTS_PER_TRANSACTION, Rounds
+from tests.support.virtual_time import in_virtual_time
 from tests.unit.store.test_lane import Record
 
 
@@ -36,6 +37,7 @@ async def taken(*lanes: Lane) -> list[str]:
     return [one.slot for one in await rounds.take()]
 
 
+@in_virtual_time
 async def test_the_oldest_goes_first_and_small_ones_ride_along() -> None:
     assert await taken(lane(1, 5, 300), lane(2, 5, 100), lane(3, 5, 200)) == [
         "slot0002",
@@ -44,15 +46,18 @@ async def test_the_oldest_goes_first_and_small_ones_ride_along() -> None:
     ]
 
 
+@in_virtual_time
 async def test_a_big_lane_goes_alone_and_is_not_carried() -> None:
     assert await taken(lane(1, BIG_LANE_ROWS, 100), lane(2, 1, 200)) == ["slot0001"]
     assert await taken(lane(1, 499, 200), lane(2, 2, 100)) == ["slot0002"]
 
 
+@in_virtual_time
 async def test_two_lanes_of_one_tenant_never_share_a_transaction() -> None:
     assert await taken(lane(1, 1, 100, tenant=7), lane(2, 1, 200, tenant=7)) == ["slot0001"]
 
 
+@in_virtual_time
 async def test_a_lane_that_was_timed_out_goes_alone() -> None:
     alone, other = lane(1, 1, 200), lane(2, 1, 100)
     alone.is_alone = True
@@ -60,6 +65,7 @@ async def test_a_lane_that_was_timed_out_goes_alone() -> None:
     assert await taken(alone) == ["slot0001"]
 
 
+@in_virtual_time
 async def test_lanes_that_wait_for_their_tenants_locks_never_take_every_worker() -> None:
     rounds = Rounds(ManualClock())  # type: ignore[arg-type]
     locked = [lane(number, 1, number) for number in (1, 2)]
@@ -74,10 +80,12 @@ async def test_lanes_that_wait_for_their_tenants_locks_never_take_every_worker()
     assert await rounds.take() == [locked[1]]
 
 
+@in_virtual_time
 async def test_a_transaction_carries_a_bounded_number_of_tenants() -> None:
     assert len(await taken(*(lane(number, 1, number) for number in range(1, 100)))) == TENANTS_PER_TRANSACTION
 
 
+@in_virtual_time
 async def test_two_workers_never_hold_the_same_lane() -> None:
     rounds = Rounds(ManualClock())  # type: ignore[arg-type]
     only = lane(1, 1, 100)
@@ -90,6 +98,7 @@ async def test_two_workers_never_hold_the_same_lane() -> None:
     assert await second == [only]
 
 
+@in_virtual_time
 async def test_a_lane_that_waits_runs_again_by_itself_when_its_pause_is_over() -> None:
     clock = ManualClock()
     rounds = Rounds(clock)  # type: ignore[arg-type]
