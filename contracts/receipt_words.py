@@ -57,6 +57,9 @@ class System(StrEnum):
 
     SUBJECT_KEYS = "postgres.subject_keys"
     ROWS = "postgres.rows"
+    ROW_METADATA = "postgres.row_metadata"
+    """Of rows that were deleted: pseudonyms and times, which no key covers, in base backups and write-ahead log. Receipts of
+    version 1 and 2 said `postgres.rows` of these, too."""
     WAL_AND_BACKUPS = "postgres.wal_and_backups"
     """Write-ahead log, base backups, replicas: their keys are wrapped under a root epoch that ends."""
     KEY_EXPORTS = "key_exports"

@@ -99,8 +99,9 @@ class AuditRoot(_Part):
 class ErasureReceipt(_Part):
     """Everything that the signature covers. Times are Unix milliseconds, dates those of America/Sao_Paulo."""
 
-    version: Literal[1, 2] = 2
-    """2 says how many were told (`Told.count`); receipts of version 1 verify as before."""
+    version: Literal[1, 2, 3] = 3
+    """2 says how many were told (`Told.count`), 3 names what backups hold of deleted rows apart from the rows
+    (`postgres.row_metadata`): a system is named once. Receipts of earlier versions verify as before."""
     protocol: UUID
     """The protocol number: the request's id."""
     signer: KeyId

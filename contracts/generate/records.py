@@ -81,7 +81,7 @@ RECORDS: Final = (
     RecordType("erasure.outcome", 1, outcomes.Outcome, topics.ERASURE_OUTCOMES, "the request's id, 16 bytes"),
     RecordType(
         "erasure.receipt",
-        2,
+        3,
         receipts.SignedReceipt,
         topics.ERASURE_OUTCOMES,
         "none: it is the text of `receipt` of an `erasure.outcome`, and the file that `mkc receipt verify` takes",

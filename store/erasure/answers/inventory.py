@@ -83,7 +83,7 @@ class Observed:
 class Copy:
     """One place, readable until `until` by what `key` names; None: no key covers it, it is overwritten or unlinked then.
 
-    Of an old epoch: WAL, base backups, standbys, dead rows. Rows themselves: pseudonyms and times of what
+    Of an old epoch: WAL, base backups, standbys, dead rows. Metadata of rows: pseudonyms and times of what
     was deleted, in base backups and WAL. A tenant's topic under a later key: raw records that are not routed yet, or were
     set aside; routed late, they are sealed again.
     """
@@ -113,7 +113,7 @@ def copies(seen: Observed) -> list[Copy]:
         )
     ]
     if seen.now < (metadata_until := seen.executed_at + seen.backups_kept):
-        found.append(Copy(System.ROWS, metadata_until, None))
+        found.append(Copy(System.ROW_METADATA, metadata_until, None))
     for place, topic in (
         (System.TENANT_EVENTS, seen.tenant_topic),
         (System.QUARANTINE_TENANT, seen.tenant_quarantine),

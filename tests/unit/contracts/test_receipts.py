@@ -85,6 +85,15 @@ def test_a_receipt_from_before_readers_were_counted_still_verifies() -> None:
     assert verify(canonical({"receipt": body, "signature": signature}), KEYS) == receipt(version=1)
 
 
+def test_a_receipt_that_names_the_rows_of_backups_as_rows_still_verifies() -> None:
+    rows = (
+        receipts.Removal(system=words.System.ROWS, method=words.Method.ROW_DELETED, at_ms=AT + 3),
+        receipts.Removal(system=words.System.ROWS, method=words.Method.EXPIRES_ON, on=date(2026, 9, 30)),
+    )
+    old = receipt(version=2, removals=rows)
+    assert verify(sign(old, SIGNER), KEYS) == old
+
+
 @given(st.integers(0, len(FILE) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_refused_with_its_reason(at: int, change: int) -> None:
     changed = bytearray(FILE)

@@ -97,7 +97,7 @@ def test_the_answer_is_the_first_whole_day_in_brazil_after_the_last_copy() -> No
     assert irrecoverable_on([Copy(System.RAW, early, "raw")], NOON) == date(2026, 12, 2)
     assert irrecoverable_on([], NOON) == date(2026, 11, 23)
     # Metadata of rows, which no key covers, goes last here: with the oldest backup.
-    assert copies(SEEN)[-1].place is System.ROWS
+    assert copies(SEEN)[-1].place is System.ROW_METADATA
     assert irrecoverable_on(copies(SEEN), NOON) == date(2026, 12, 7)
 
 
