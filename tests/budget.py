@@ -1,7 +1,8 @@
-"""`python -m tests.budget`: the whole suite on one Kafka and one Postgres, each folder within its time budget.
+"""`python -m tests.budget`: the whole suite in two lanes, each on a Kafka and a Postgres of its own; each folder within its budget.
 
-A folder over its budget fails the run, as does one with tests of which none ran. Budgets are for two cores like those
-they were set on; a slower machine, measured first, gets proportionally more, a faster one not less.
+Most tests wait for processes to start, die or come back: two lanes use two cores better than one. A folder over its time
+budget fails the run, as does one with tests of which none ran. Budgets are for two cores like those they were set on, with
+both lanes busy; a slower machine, measured first, gets proportionally more, a faster one not less.
 """
 
 import hashlib
@@ -11,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -21,7 +24,7 @@ from xml.etree import ElementTree
 from deploy.local.errors import LocalStackError
 from deploy.local.processes import interrupted_by_signals
 from deploy.local.stack import LocalStack
-from tests.support.servers import PORT_VARIABLE, ROOT_VARIABLE, free_port_base
+from tests.support.servers import PORT_VARIABLE, ROOT_VARIABLE, TAKEN_VARIABLE, free_port_bases
 
 HERE: Final = Path(__file__).parent
 REFERENCE_S: Final = 0.1
@@ -57,23 +60,29 @@ class Group:
         return [rest, beside] if beside else [rest]
 
 
-GROUPS: Final = (
-    Group(("unit", "property", "architecture", "contract"), 90, beside=("contract",)),
-    Group(
-        ("integration",),
-        260,
-        beside=(
-            "integration/test_local_stack.py",
-            "integration/ingest/test_wire.py",
-            "integration/ingest/test_wire_callbacks.py",
-            "integration/ingest/test_wire_limits.py",
+LANES: Final = (
+    (
+        Group(("unit", "property", "architecture", "contract"), 120, beside=("contract",)),
+        Group(
+            ("integration",),
+            300,
+            beside=(
+                "integration/test_local_stack.py",
+                "integration/ingest/test_wire.py",
+                "integration/ingest/test_wire_callbacks.py",
+                "integration/ingest/test_wire_limits.py",
+            ),
         ),
+        Group(("e2e",), 150),
     ),
-    Group(("fault",), 250),
-    Group(("privacy",), 200),
-    Group(("security",), 120),
-    Group(("e2e",), 130),
+    (
+        Group(("fault",), 300),
+        Group(("privacy",), 240),
+        Group(("security",), 150),
+    ),
 )
+"""What runs at the same time. The groups of a lane follow each other on its servers."""
+GROUPS: Final = tuple(group for lane in LANES for group in lane)
 
 
 @dataclass(slots=True)
@@ -130,38 +139,69 @@ def judge(result: Result, runs: Sequence[tuple[int, Path]]) -> None:
         result.problems.append(f"over budget by {result.took_s - result.allowed_s:.0f} s")
 
 
-def run_group(group: Group, factor: float, reports: Path, extra: Sequence[str], stack: LocalStack) -> Result:
-    """Run one group's tests; its result. The tests kill servers that are this process's children: it buries them."""
-    result = Result(group, allowed_s=group.seconds * factor)
-    selections = group.selections()
-    if not selections:
+class Lane:
+    """Groups one after the other on servers of their own. `run` belongs to a thread; `end` may be called by any."""
+
+    def __init__(self, groups: Sequence[Group], base: int, factor: float, extra: Sequence[str]) -> None:
+        self._groups = groups
+        self._base = base
+        self._factor = factor
+        self._extra = extra
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """End the pytest that runs, and begin no other."""
+        self._ended.set()
+
+    def run(self, root: Path) -> list[Result]:
+        """The groups' results, of those that were begun. Raises LocalStackError."""
+        root = root / f"lane-{self._base}"
+        root.mkdir(mode=0o755)
+        results = []
+        with LocalStack(root, port_base=self._base, profile="test", secure=True) as stack:
+            for group in self._groups:
+                if not self._ended.is_set():
+                    results.append(self._run_group(group, root, stack))
+        return results
+
+    def _run_group(self, group: Group, root: Path, stack: LocalStack) -> Result:
+        # The tests kill servers that are this process's children: it buries them.
+        result = Result(group, allowed_s=group.seconds * self._factor)
+        selections = group.selections()
+        if not selections:
+            return result
+        stack.start()
+        environment = {**os.environ, ROOT_VARIABLE: str(root), PORT_VARIABLE: str(self._base)}
+        runs: list[tuple[subprocess.Popen[bytes], Path]] = []
+        said = [root / f"{group.folders[0]}-{number}.txt" for number in range(len(selections))]
+        started = time.monotonic()
+        try:
+            for selection, output in zip(selections, said, strict=True):
+                report = output.with_suffix(".xml")
+                runs.append((_pytest(selection, report, output, self._extra, environment), report))
+            while _running(runs) and time.monotonic() - started < result.allowed_s * _HANGS_AT:
+                if self._ended.wait(_POLL_S):
+                    break
+                for node in (stack.kafka, stack.postgres):
+                    node.reap()
+            if _running(runs) and not self._ended.is_set():
+                result.problems.append("hung and was ended")
+        finally:
+            codes = [_end(process) if process.poll() is None else process.returncode for process, _ in runs]
+        result.took_s = time.monotonic() - started
+        judge(result, [(code, report) for code, (_, report) in zip(codes, runs, strict=True)])
+        text = "".join(output.read_text(errors="replace") for output in said)
+        print(f"\n── {group.name} ──\n{text}", flush=True)
         return result
-    stack.start()
-    print(f"\n── {group.name} ──", flush=True)
-    runs: list[tuple[subprocess.Popen[bytes], Path]] = []
-    started = time.monotonic()
-    try:
-        for number, selection in enumerate(selections):
-            report = reports / f"{group.folders[0]}-{number}.xml"
-            runs.append((_pytest(selection, report, extra), report))
-        while _running(runs) and time.monotonic() - started < result.allowed_s * _HANGS_AT:
-            for node in (stack.kafka, stack.postgres):
-                node.reap()
-            time.sleep(_POLL_S)
-        if _running(runs):
-            result.problems.append("hung and was ended")
-    finally:
-        codes = [_end(process) if process.poll() is None else process.returncode for process, _ in runs]
-    result.took_s = time.monotonic() - started
-    judge(result, [(code, report) for code, (_, report) in zip(codes, runs, strict=True)])
-    return result
 
 
 def _running(runs: Sequence[tuple[subprocess.Popen[bytes], Path]]) -> bool:
     return any(process.poll() is None for process, _ in runs)
 
 
-def _pytest(selection: Sequence[str], report: Path, extra: Sequence[str]) -> subprocess.Popen[bytes]:
+def _pytest(
+    selection: Sequence[str], report: Path, output: Path, extra: Sequence[str], environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
     # A test that hangs shows where, long before its folder is ended.
     options = [
         "-q",
@@ -172,7 +212,16 @@ def _pytest(selection: Sequence[str], report: Path, extra: Sequence[str]) -> sub
         f"--junitxml={report}",
     ]
     command = [sys.executable, "-m", "pytest", *selection, *options, *extra]
-    return subprocess.Popen(command, cwd=HERE.parent, start_new_session=True)
+    # Shown when the group has ended: two lanes in one stream are unreadable.
+    with output.open("wb") as said:
+        return subprocess.Popen(
+            command,
+            cwd=HERE.parent,
+            env=environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
@@ -192,12 +241,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"machine factor {factor:.2f} (budgets are multiplied by it)")
     root = Path(tempfile.mkdtemp(prefix="mkchannels-test-"))
     root.chmod(0o755)
-    base = free_port_base()
-    os.environ[ROOT_VARIABLE], os.environ[PORT_VARIABLE] = str(root), str(base)
     began = time.monotonic()
+    bases = free_port_bases(len(LANES))
+    os.environ[TAKEN_VARIABLE] = ",".join(map(str, bases))
+    lanes = [Lane(groups, base, factor, extra) for groups, base in zip(LANES, bases, strict=True)]
+    print("each folder is shown when it has ended; first after about two minutes", flush=True)
     try:
-        with interrupted_by_signals(), LocalStack(root, port_base=base, profile="test", secure=True) as stack:
-            results = [run_group(group, factor, root, extra, stack) for group in GROUPS]
+        with interrupted_by_signals(), ThreadPoolExecutor(len(lanes)) as pool:
+            running = [pool.submit(lane.run, root) for lane in lanes]
+            try:
+                wait(running, return_when=FIRST_EXCEPTION)
+            finally:
+                # Where one lane has no servers, or somebody has had enough, the others need not go on.
+                for lane in lanes:
+                    lane.end()
+            results = [result for one in running for result in one.result()]
     except LocalStackError as error:
         print(error, file=sys.stderr)
         return 1
@@ -208,7 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{'folders':<32} {'took':>7} {'budget':>7} {'passed':>6} {'failed':>6} {'skipped':>7}")
     for result in results:
         print(result.row())
-    print(f"{'all':<32} {time.monotonic() - began:>7.1f} {sum(result.allowed_s for result in results):>7.0f}")
+    allowed_s = max(sum(group.seconds for group in lane) for lane in LANES) * factor
+    print(f"{'all':<32} {time.monotonic() - began:>7.1f} {allowed_s:>7.0f}")
     passed, failed, skipped = (
         sum(getattr(result, name) for result in results) for name in ("passed", "failed", "skipped")
     )

@@ -36,10 +36,22 @@ def prepare_database(admin_dsn: str, name: str, passwords: Passwords | None = No
         raise LocalStackError("A database's name has lower-case letters, digits and underscores.")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(lambda: asyncio.run(_prepare(admin_dsn, name, passwords))).result()
+    return database_logins(admin_dsn, name, passwords)
+
+
+def database_logins(admin_dsn: str, name: str, passwords: Passwords | None = None) -> dict[str, str]:
+    """The DSN of each login by its name for the database `name` on the admin DSN's server; makes nothing."""
     plain = {login: login_dsn(admin_dsn, login, name) for login in LOGINS}
     if passwords is None:
         return plain
     return {login: passwords.dsn(dsn, login) for login, dsn in plain.items()}
+
+
+async def admit_logins(admin: asyncpg.Connection[asyncpg.Record], name: str) -> None:
+    """Nobody but our logins connects, and nobody makes temporary tables or objects outside mk_owner's schemas."""
+    await admin.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
+    await admin.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {", ".join(LOGINS)}')
+    await admin.execute(f'GRANT CREATE ON DATABASE "{name}" TO mk_owner')
 
 
 def login_dsn(admin_dsn: str, login: str, name: str) -> str:
@@ -62,10 +74,7 @@ async def _prepare(admin_dsn: str, name: str, passwords: Passwords | None) -> No
                 await connection.execute(f"ALTER ROLE {login} PASSWORD '{verifier(passwords.ensure(login))}'")
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
             await connection.execute(f'CREATE DATABASE "{name}"')
-        # Nobody but our logins connects, and nobody makes temporary tables or objects outside mk_owner's schemas.
-        await connection.execute(f'REVOKE ALL ON DATABASE "{name}" FROM PUBLIC')
-        await connection.execute(f'GRANT CONNECT ON DATABASE "{name}" TO {", ".join(LOGINS)}')
-        await connection.execute(f'GRANT CREATE ON DATABASE "{name}" TO mk_owner')
+        await admit_logins(connection, name)
         inside = await asyncpg.connect(urlsplit(admin_dsn)._replace(path=f"/{name}").geturl())
         try:
             await inside.execute(_OBJECTS_SQL.read_text())

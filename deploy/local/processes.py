@@ -220,6 +220,10 @@ class Service:
             if name in self._nodes:
                 self._nodes[name].stop()
 
+    def nodes(self) -> list[ServiceNode]:
+        """Every process, running or not; none before `settle`."""
+        return list(self._nodes.values())
+
     def node(self, name: str) -> ServiceNode:
         """The process of that name. KeyError before `settle`."""
         return self._nodes[name]

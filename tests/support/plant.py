@@ -59,8 +59,8 @@ class Plant(Watched):
         plant = cls(stack.endpoints, folder)
         await asyncio.to_thread(delete_topics, stack.endpoints)
         await plant.make_topics(topics.STATIC_TOPICS)
-        group = plant.settings["MKC_ROUTER_GROUP"]
-        await plant.permit([*static_permits(), Permit("router", Operation.READ, Resource.GROUP, group)])
+        reads = Permit("router", Operation.READ, Resource.GROUP, plant.settings["MKC_ROUTER_GROUP"])
+        await plant.permit([*static_permits(), reads])
         write_atomic(folder / "router.key", plant.router_key)
         signers = {"custodian": base64.b64encode(plant.custodian.public_raw).decode()}
         write_atomic(folder / "signers.json", json.dumps(signers).encode())
@@ -76,6 +76,7 @@ class Plant(Watched):
                     await process.wait()
             await plant.producer.stop()
             await plant._control.stop()
+            await plant.forbid([reads])
             shutil.rmtree(folder, ignore_errors=True)
 
     # The router.

@@ -80,6 +80,13 @@ class Surroundings:
             async with AclAdmin(self.kafka, tls) as acls:
                 await acls.add(permits)
 
+    async def forbid(self, permits: Iterable[Permit]) -> None:
+        """Take permissions back that no installation has: the doctor of a later test would find them."""
+        tls = self.endpoints.kafka_tls()
+        if tls is not None:
+            async with AclAdmin(self.kafka, tls) as acls:
+                await acls.remove(permits)
+
     # Control.
 
     async def say(self, *records: ControlRecord) -> None:

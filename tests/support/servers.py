@@ -20,6 +20,8 @@ from runtime.kafka.acls import AclAdmin
 
 ROOT_VARIABLE = "MKC_TEST_ROOT"
 PORT_VARIABLE = "MKC_TEST_PORT_BASE"
+TAKEN_VARIABLE = "MKC_TEST_PORT_BASES_TAKEN"
+"""Bases of the run's stacks, with commas: also while a test has killed what listens there."""
 FIRST_PORT_BASE = 20_090
 _PORT_STEP = 400
 """Bases of one residue: the ports of no two of them meet, nor those of the bases that `test_local_stack` takes."""
@@ -34,9 +36,18 @@ def free_port() -> int:
 
 def free_port_base() -> int:
     """A base none of whose ports is in use, at random: two runs that start at the same moment do not meet."""
-    bases = list(range(FIRST_PORT_BASE, 32_000, _PORT_STEP))
+    return free_port_bases(1)[0]
+
+
+def free_port_bases(count: int) -> list[int]:
+    """Several such."""
+    taken = {int(base) for base in os.environ.get(TAKEN_VARIABLE, "").split(",") if base}
+    bases = [base for base in range(FIRST_PORT_BASE, 32_000, _PORT_STEP) if base not in taken]
     random.shuffle(bases)
+    found: list[int] = []
     for base in bases:
+        if len(found) == count:
+            return found
         try:
             for offset in (2, 3, 4, 342, *range(-1010, -1000)):
                 with socket.socket() as probe:
@@ -44,7 +55,7 @@ def free_port_base() -> int:
                     probe.bind(("127.0.0.1", base + offset))
         except OSError:
             continue
-        return base
+        found.append(base)
     raise AssertionError("no free port base")
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.budget import GROUPS, Group, Result, judge, machine_factor
+import tests.budget
+from tests.budget import GROUPS, LANES, Group, Result, judge, machine_factor
 
 REPORT = '<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"/></testsuites>'
 
@@ -62,5 +63,11 @@ def test_what_runs_beside_the_rest_is_run_once() -> None:
 
 def test_budgets_never_shrink_and_leave_a_sixth_to_spare_of_a_quarter_of_an_hour() -> None:
     assert machine_factor() >= 1.0
-    # No folder is near its own; all of them together take under 15 minutes.
-    assert sum(group.seconds for group in GROUPS) * 5 / 6 <= 15 * 60
+    # No folder is near its own; each lane takes under 15 minutes.
+    assert all(sum(group.seconds for group in lane) * 5 / 6 <= 15 * 60 for lane in LANES)
+
+
+def test_every_folder_of_tests_is_run_once() -> None:
+    folders = [folder for group in GROUPS for folder in group.folders]
+    here = Path(tests.budget.__file__).parent
+    assert sorted(folders) == sorted({path.relative_to(here).parts[0] for path in here.rglob("test_*.py")})
