@@ -6,6 +6,7 @@ say which. Hashes, sizes and times only. PRIVACY.md section 5; RFC 6962.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,7 @@ from contracts.canonical import canonical
 from contracts.errors import TamperedRecord
 from contracts.headers import Headers
 from contracts.merkle import Frontier
-from contracts.signed_record import sign_record, verify_record
+from contracts.signed_record import pack, sign_record, unpack, verify_record
 from contracts.signing import Right, Signer, SignerLookup
 
 _PURPOSE: Final = b"mkchannels audit checkpoint v1"
@@ -52,6 +53,24 @@ class Checkpoint(BaseModel):
         return tree
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A checkpoint as it was signed. `packed`: value and signature in one (`contracts.signed_record.pack`)."""
+
+    checkpoint: Checkpoint
+    packed: bytes = field(repr=False)
+
+    @property
+    def tree_size(self) -> int:
+        """Of its tree."""
+        return self.checkpoint.tree_size
+
+    def record(self) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+        """Key, value and headers of its Kafka record: the very bytes that were signed."""
+        value, headers = unpack(self.packed)
+        return self.tree_size.to_bytes(8), value, headers
+
+
 def checkpoint_of(tree: Frontier, leaves: list[bytes], at_ms: int) -> Checkpoint:
     """The head of `tree`, to which `leaves` were added since the last one."""
     return Checkpoint(
@@ -67,6 +86,23 @@ def encode(checkpoint: Checkpoint, signer: Signer) -> tuple[bytes, bytes, list[t
     """Key (the tree's size, 8 bytes), value (canonical JSON) and headers of the Kafka record."""
     key, value = checkpoint.tree_size.to_bytes(8), canonical(checkpoint.model_dump(mode="json"))
     return key, value, sign_record(_PURPOSE, key, value, signer)
+
+
+def sign(checkpoint: Checkpoint, signer: Signer) -> Head:
+    """The head, signed."""
+    _, value, headers = encode(checkpoint, signer)
+    return Head(checkpoint, pack(value, headers))
+
+
+def kept(tree_size: int, packed: bytes, signers: SignerLookup) -> Head:
+    """A head that stands under `tree_size` in a database. Raises TamperedRecord unless erasure signed it."""
+    value, headers = unpack(packed)
+    return Head(decode(tree_size.to_bytes(8), value, tuple(headers), signers), packed)
+
+
+def head_of(key: bytes, value: bytes, headers: Headers, signers: SignerLookup) -> Head:
+    """A record of the topic. Raises TamperedRecord unless erasure signed it and it is a tree's head."""
+    return Head(decode(key, value, headers, signers), pack(value, headers))
 
 
 def decode(key: bytes, value: bytes, headers: Headers, signers: SignerLookup) -> Checkpoint:

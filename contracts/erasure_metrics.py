@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.metric_spec import GATE_REFUSALS, MetricSpec
+from contracts.metric_spec import AUDIT_REFUSALS, GATE_REFUSALS, MetricSpec
 
 _KINDS: Final = ("subject", "message", "account", "callback")
 ERASURE_RECEIVED: Final = MetricSpec(
@@ -146,4 +146,29 @@ ERASURE_GATE_REFUSALS: Final = MetricSpec(
     "erasure",
     "Connections on which nothing was executed, by reason.",
     {"reason": GATE_REFUSALS},
+)
+ERASURE_AUDIT_TRUSTED: Final = MetricSpec(
+    "mk_erasure_audit_trusted",
+    "gauge",
+    "erasure",
+    "1 while the audit log is the one that was signed: at 0 nothing is signed and nothing executed, page.",
+)
+ERASURE_AUDIT_REFUSALS: Final = MetricSpec(
+    "mk_erasure_audit_refusals_total",
+    "counter",
+    "erasure",
+    "Times that the audit log was not gone on with, by reason.",
+    {"reason": AUDIT_REFUSALS},
+)
+ERASURE_AUDIT_ANCHORED: Final = MetricSpec(
+    "mk_erasure_audit_anchored_entries",
+    "gauge",
+    "erasure",
+    "Entries in the audit log's newest tree that this process anchored outside the database.",
+)
+ERASURE_AUDIT_WAITING: Final = MetricSpec(
+    "mk_erasure_audit_oldest_waiting_seconds",
+    "gauge",
+    "erasure",
+    "Age of the oldest entry of the audit log that has no place in the anchored tree: page above 60 s.",
 )

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts import topics
-from contracts.audit_checkpoints import Checkpoint, decode
+from contracts.audit_checkpoints import Checkpoint, Head, head_of
 from contracts.errors import TamperedRecord, broker_error
 from contracts.signing import SignerLookup
 from runtime.kafka.clients import consumer
@@ -29,16 +29,21 @@ _CLOSE_S: Final = 0.5
 class Anchored:
     """What the topic holds. `refused`: records that no known signer of the audit log signed."""
 
-    checkpoints: tuple[Checkpoint, ...]
+    heads: tuple[Head, ...]
     """In the order of the topic; one may stand there twice."""
     refused: int
     begins_at: int = 0
     """The topic's first offset: what stood before it is gone."""
 
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """What the heads say."""
+        return tuple(head.checkpoint for head in self.heads)
+
     def lost_its_beginning(self, now_ms: int) -> bool:
         """Whether records are gone that were too young to expire. Judged by the oldest that is left."""
         kept_ms = topics.BY_NAME[topics.AUDIT_CHECKPOINTS].retention_ms or 0
-        oldest_ms = min((one.at_ms for one in self.checkpoints), default=now_ms)
+        oldest_ms = min((one.checkpoint.at_ms for one in self.heads), default=now_ms)
         return self.begins_at > 0 and oldest_ms > now_ms - kept_ms + _SEGMENT_MS
 
 
@@ -48,17 +53,15 @@ async def read_all(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | 
         return replace(await _read(reader, first, end, signers), begins_at=first)
 
 
-async def read_last(
-    bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None
-) -> Checkpoint | None:
+async def read_last(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None) -> Head | None:
     """The largest tree among the last records that hold one. Raises BrokerUnavailable."""
     async with _reader(bootstrap, tls) as (reader, first, end):
         back = _BACK
         while True:
             start = max(first, end - back)
-            found = (await _read(reader, start, end, signers)).checkpoints
+            found = (await _read(reader, start, end, signers)).heads
             if found:
-                return max(found, key=lambda checkpoint: checkpoint.tree_size)
+                return max(found, key=lambda head: head.tree_size)
             if start == first:
                 return None
             back *= 8
@@ -90,7 +93,7 @@ async def _close_quietly(reader: AIOKafkaConsumer) -> None:
 
 
 async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerLookup) -> Anchored:
-    found: list[Checkpoint] = []
+    found: list[Head] = []
     refused = 0
     reader.seek(_PARTITION, first)
     while first < end:
@@ -100,7 +103,7 @@ async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerL
                     continue
                 try:
                     found.append(
-                        decode(record.key or b"", record.value or b"", tuple(record.headers), signers)
+                        head_of(record.key or b"", record.value or b"", tuple(record.headers), signers)
                     )
                 except TamperedRecord:
                     refused += 1

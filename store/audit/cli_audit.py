@@ -1,6 +1,6 @@
 """`mkc audit`: holds the audit log against its anchored checkpoints, and proves that an entry stands in it.
 
-Reads only. Shows hashes, numbers and slugs; an entry has nothing else.
+Reads only, but for `accept` (`store.audit.cli_accept`). Shows hashes, numbers and slugs; an entry has nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from contracts.control import ControlView
 from contracts.errors import ServiceError
 from runtime.kafka.control import ControlReader
 from store.audit.anchored import Anchored, read_all
+from store.audit.cli_accept import DESCRIPTION as ACCEPT_DESCRIPTION
+from store.audit.cli_accept import accept_entries
 from store.audit.examine import Examined, Finding, Row, Wrong, examine
 from store.audit.log import SQL
 from store.custody.operating import Desk, at_desk, parser_for, say, say_json, with_json
@@ -56,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
             "mkc audit verify",
             "mkc audit verify --json",
             "mkc audit proof 0b6f8f0a-4a53-4c62-9f0e-0f8d8f1c9a11",
+            "mkc audit accept",
         ),
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -64,12 +67,25 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("proof", help="that an entry stands in the tree (RFC 6962 audit path)")
     )
     proof.add_argument("entry", metavar="ENTRY", type=UUID, help="the entry's id")
+    accepted = with_json(
+        commands.add_parser(
+            "accept",
+            help="let erasure go on with entries that nothing signed vouches for",
+            description=ACCEPT_DESCRIPTION,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    accepted.add_argument(
+        "--root", metavar="ROOT", help="of exactly these entries; without it they are only shown"
+    )
     return parser
 
 
 def main(arguments: list[str]) -> int:
     """`mkc audit …`; 0 as anchored, 1 not."""
     options = _parser().parse_args(arguments)
+    if options.command == "accept":
+        return accept_entries(root=options.root, as_json=options.json)
     work = _verify if options.command == "verify" else _prove
     return at_desk(lambda desk: work(desk, options))
 

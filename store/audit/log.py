@@ -61,6 +61,8 @@ class What(StrEnum):
     """Personal data is about to be shown; `numbers`: the access record, which says who, why and how many."""
     LOG_RESTORED = "log.restored"
     """The database is older than what was anchored: entries were lost. `numbers`: from which leaf to which."""
+    LOG_ACCEPTED = "log.accepted"
+    """Nothing signed vouched for these entries, and an operator let the log go on with them. `numbers`: from which leaf, how many."""
 
 
 @dataclass(frozen=True, slots=True)

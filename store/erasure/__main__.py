@@ -36,6 +36,7 @@ from runtime.metrics import ProcessMetrics
 from runtime.secrets import secrets_from
 from runtime.settings import load
 from store.audit.sequencer import Sequencer
+from store.audit.standing import LogDoubted
 from store.database import connected, translated
 from store.erasure.answers.answer import Answerer
 from store.erasure.answers.observe import Ages, Cluster
@@ -84,6 +85,7 @@ class State:
     control: bool = False
     database: bool = False
     keys: bool = True
+    audit: bool = True
     acting: bool = False
     standby: bool = False
     consumer: RequestConsumer | None = None
@@ -95,6 +97,7 @@ class State:
             "database": self.database,
             "control": self.control,
             "keys": self.keys,
+            "audit": self.audit,
             "fences": self.standby or (self.gate is not None and self.gate.is_open),
             "requests": self.standby or (self.consumer is not None and self.consumer.is_reading),
         }
@@ -111,6 +114,7 @@ class _Parts:
     at_meta: AtMeta
     acknowledgements: Acknowledgements
     rebuilder: Rebuilder
+    sequencer: Sequencer
     state: State
 
 
@@ -166,7 +170,9 @@ async def _clients(
             at_meta=at_meta,
         )
 
-        rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics)
+        outcomes = TopicLog(settings.kafka, "mk-erasure-outcomes", ERASURE_OUTCOMES, tls)
+        stack.push_async_callback(outcomes.stop)
+        rebuilder, state.gate = await _restore_gate(stack, settings, control, metrics, outcomes)
 
         @asynccontextmanager
         async def connect() -> AsyncIterator[Connection]:
@@ -174,7 +180,7 @@ async def _clients(
                 await rebuilder.admit(connection)
                 yield connection
 
-        sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, tls)
+        sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, outcomes, metrics, tls)
         ages = Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days))
         surveyor = Surveyor(Cluster(settings.kafka, tls), ages)
         answerer = Answerer(settings.receipt_signer(), sequencer.wake, surveyor.survey)
@@ -186,7 +192,7 @@ async def _clients(
         audit = supervisor.start("audit", sequencer.run())
         try:
             acknowledgements = Acknowledgements(tools, groups)
-            yield _Parts(dsn, driver, consumer, tools, at_meta, acknowledgements, rebuilder, state)
+            yield _Parts(dsn, driver, consumer, tools, at_meta, acknowledgements, rebuilder, sequencer, state)
         finally:
             state.consumer = state.gate = None
             watch.cancel()
@@ -196,13 +202,15 @@ async def _clients(
 
 
 async def _restore_gate(
-    stack: AsyncExitStack, settings: ErasureSettings, control: ControlReader, metrics: ProcessMetrics
+    stack: AsyncExitStack,
+    settings: ErasureSettings,
+    control: ControlReader,
+    metrics: ProcessMetrics,
+    outcomes: TopicLog,
 ) -> tuple[Rebuilder, FenceGate]:
     """What each new connection goes through: the database may be one that was just put back from a backup."""
     fences = TopicLog(settings.kafka, "mk-erasure-fences", ERASURE_FENCES, settings.kafka_tls)
-    outcomes = TopicLog(settings.kafka, "mk-erasure-outcomes", ERASURE_OUTCOMES, settings.kafka_tls)
     stack.push_async_callback(fences.stop)
-    stack.push_async_callback(outcomes.stop)
     counts = GateMetrics.of(metrics, ERASURE_FENCES_APPLIED, ERASURE_GATE_OPEN, ERASURE_GATE_REFUSALS)
     signers = control.view.signer
     gate = FenceGate(fences, signers, control.catch_up, "mk_erasure", counts)
@@ -224,6 +232,10 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             if stopping.is_set():
                 return
 
+        await _first_of(stopping.wait(), parts.sequencer.admit(connection))
+        if stopping.is_set():
+            return
+        state.audit = True
         await parts.rebuilder.admit(connection)
 
         def notified(*_ignored: Any) -> None:
@@ -241,6 +253,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             upkeep = Upkeep(parts.driver.offer, parts.tools.signer.name)
             await _first_of(
                 stopping.wait(),
+                parts.sequencer.doubt(),
                 parts.driver.run(connection),
                 parts.consumer.run(reading),
                 measure(measuring, parts.tools),
@@ -298,6 +311,7 @@ async def serve(supervisor: Supervisor) -> None:
                     while not supervisor.stopping.is_set():
                         await _act(parts, supervisor.stopping)
             except TransientError as exc:
+                state.audit = not isinstance(exc, LogDoubted)
                 state.control = state.database = state.acting = state.standby = False
                 if clock.monotonic() - began_s > _LIVED_S:
                     pause_s = 0.1

@@ -3,87 +3,24 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from contracts import topics
 from contracts.audit_checkpoints import checkpoint_of, encode
-from contracts.errors import BrokerUnavailable
 from contracts.merkle import Frontier, leaf_hash
-from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
-from runtime.kafka.clients import Producer, acknowledged
-from runtime.kafka.topics import TopicAdmin, TopicSettings
+from contracts.signing import Signer
+from runtime.kafka.clients import acknowledged
 from store.audit.anchored import read_all, read_last
 from store.audit.cli_audit import read_rows
-from store.audit.examine import Examined, Finding, Wrong, examine
-from store.audit.log import AuditEntry, What, append
-from store.audit.sequencer import Sequencer
+from store.audit.examine import Wrong
 from store.lanes.queries import tenant_statements
 from store.lanes.reading import Tenant, recorded
 from tests.integration.custody.conftest import Cell
-from tests.support.world import delete_topics
+from tests.support.audit_log import EDIT, Log, opened, signers
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
-
-ERASURE = Signer.from_bytes("erasure", b"e" * 32)
-KNOWN = KnownSigner("erasure", ERASURE.public_raw, RIGHTS_BY_PROCESS["erasure"])
-
-
-def signers(name: str) -> KnownSigner | None:
-    return KNOWN if name == "erasure" else None
-
-
-class Log:
-    """One cell's audit log with a sequencer that steps when told."""
-
-    def __init__(self, cell: Cell, connection: Any, producer: Producer) -> None:
-        self.cell, self.connection, self.producer = cell, connection, producer
-        self.sequencer = self.another()
-
-    def another(self) -> Sequencer:
-        return Sequencer(
-            self.cell.logins["mk_erasure"],
-            self.cell.kafka,
-            self.producer,
-            ERASURE,
-            signers,
-            self.cell.tls("erasure"),
-        )
-
-    async def say(self, count: int) -> None:
-        for number in range(count):
-            entry = AuditEntry(What.ERASURE_EXECUTED, "erasure", request=uuid4(), numbers={"n": number})
-            await append(self.connection, entry)
-
-    async def examine(self) -> Examined:
-        anchored = await read_all(self.cell.kafka, signers, self.cell.tls("operator"))
-        return examine(await read_rows(self.connection), anchored.checkpoints)
-
-    async def tamper(self, statement: str, *arguments: object) -> None:
-        """As somebody who owns the tables."""
-        async with self.cell.connection() as connection, connection.transaction():
-            await connection.execute("SET LOCAL ROLE mk_owner")
-            await connection.execute(statement, *arguments)
-
-
-@asynccontextmanager
-async def opened(cell: Cell) -> AsyncIterator[Log]:
-    delete_topics(cell.endpoints)
-    async with TopicAdmin(cell.kafka, TopicSettings(), cell.tls("custodian")) as admin:
-        await admin.ensure([topics.BY_NAME[topics.AUDIT_CHECKPOINTS]])
-    producer = Producer(cell.kafka, "test-audit", tls=cell.tls("erasure"))
-    await producer.start()
-    try:
-        async with cell.connection("mk_erasure") as connection:
-            log = Log(cell, connection, producer)
-            await log.sequencer.resume(connection)
-            yield log
-    finally:
-        await producer.stop()
 
 
 @pytest.fixture
@@ -114,44 +51,6 @@ async def test_an_entry_of_a_transaction_that_was_rolled_back_never_was(log: Log
     await log.say(1)
     await transaction.rollback()
     assert await log.sequencer.step(log.connection) == 0
-
-
-async def test_a_head_that_was_signed_only_is_anchored_by_the_next_process(log: Log) -> None:
-    await log.say(2)
-    nowhere = Producer("127.0.0.1:1", "test-audit-nowhere")
-    cut_off = Sequencer(
-        log.cell.logins["mk_erasure"], log.cell.kafka, nowhere, ERASURE, signers, log.cell.tls("erasure")
-    )
-    await cut_off.resume(log.connection)
-    with pytest.raises(BrokerUnavailable):
-        await cut_off.step(log.connection)
-    assert (await log.examine()).anchored == 0
-    following = log.another()
-    await following.resume(log.connection)
-    assert (await log.examine()).anchored == 2
-    await log.say(1)
-    await following.step(log.connection)
-    seen = await log.examine()
-    assert (seen.findings, seen.anchored) == ((), 3)
-
-
-async def test_a_restored_database_goes_on_behind_what_was_anchored_and_the_lost_entries_show(
-    log: Log,
-) -> None:
-    for count in (3, 2):
-        await log.say(count)
-        await log.sequencer.step(log.connection)
-    await log.tamper("DELETE FROM mk.audit_entry WHERE leaf >= 3")
-    await log.tamper("DELETE FROM mk.audit_checkpoint WHERE tree_size > 3")
-    following = log.another()
-    await following.resume(log.connection)
-    await log.say(1)
-    assert await following.step(log.connection) == 2
-    seen = await log.examine()
-    assert seen.findings == (Finding(Wrong.REMOVED, 3, 4),)
-    assert seen.anchored == 7
-    told = json.loads((await read_rows(log.connection))[3].entry)
-    assert (told["what"], told["numbers"]) == ("log.restored", {"first_leaf": 3, "next_leaf": 5})
 
 
 async def test_of_two_sequencers_one_acts_and_the_other_follows(log: Log) -> None:
@@ -192,10 +91,9 @@ async def test_a_forged_checkpoint_is_no_anchor(log: Log) -> None:
     )
     anchored = await read_all(log.cell.kafka, signers, log.cell.tls("operator"))
     assert (len(anchored.checkpoints), anchored.refused) == (1, 1)
-    assert (await read_last(log.cell.kafka, signers, log.cell.tls("operator"))) == anchored.checkpoints[0]
+    assert (await read_last(log.cell.kafka, signers, log.cell.tls("operator"))) == anchored.heads[0]
 
 
-EDIT = """UPDATE mk.audit_entry SET entry = convert_to(replace(convert_from(entry, 'UTF8'), '"n":2', '"n":7'), 'UTF8')"""
 SWAP = """UPDATE mk.audit_entry AS one SET entry = other.entry FROM mk.audit_entry AS other
           WHERE one.leaf IN (1, 2) AND other.leaf = 3 - one.leaf"""
 INSERT = """INSERT INTO mk.audit_entry (leaf, entry) VALUES (3, '{"new":1}')"""

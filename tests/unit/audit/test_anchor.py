@@ -3,8 +3,9 @@
 import json
 
 from contracts import topics
-from contracts.audit_checkpoints import Checkpoint, checkpoint_of
+from contracts.audit_checkpoints import Head, checkpoint_of, sign
 from contracts.merkle import Frontier, leaf_hash
+from contracts.signing import Signer
 from store.audit.anchored import Anchored
 from store.audit.examine import ANCHORED_WITHIN_US, Finding, Row, Wrong, examine
 
@@ -17,10 +18,10 @@ def row(leaf: int | None, *, age_us: int) -> Row:
     return Row(100 + (leaf or 0), leaf, json.dumps({"at_us": NOW_US - age_us, "n": leaf}).encode())
 
 
-def head(at_ms: int) -> Checkpoint:
+def head(at_ms: int) -> Head:
     tree, leaf = Frontier(), leaf_hash(b"{}")
     tree.append(leaf)
-    return checkpoint_of(tree, [leaf], at_ms)
+    return sign(checkpoint_of(tree, [leaf], at_ms), Signer.from_bytes("erasure", b"e" * 32))
 
 
 def test_entries_placed_long_ago_that_no_checkpoint_holds_are_named() -> None:
