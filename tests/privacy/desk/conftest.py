@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,7 +48,8 @@ class Desk:
                 stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + 20
-        while self.ready() != (200 if is_ready else 503):
+        # Without its database it says that it is not ready also before anybody can open a page.
+        while self.ready() != (200 if is_ready else 503) or not self.listens():
             assert self.process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.05)
@@ -57,6 +59,11 @@ class Desk:
             return fetch(self.health_port, "/readyz")[0]
         except OSError:
             return 0
+
+    def listens(self) -> bool:
+        """On the public port."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self) -> int:
         assert self.process is not None

@@ -101,15 +101,20 @@ class Acting:
             async with inside(tools.connection, tenant):
                 return await steps_of(tools.connection, tenant, request)
 
-    async def admit_joins(self) -> list[UUID]:
-        """Make jobs of what lanes asked for, and let them execute; their ids."""
+    async def take_joins(self) -> list[UUID]:
+        """Make jobs of what lanes asked for, decided and told so; their ids."""
         async with self.tools() as tools:
             admitted = await joins.admit(tools.connection, await self.schema(tools), SIGNER.name)
+        self.sql(
+            "UPDATE mk.erasure_request SET state = 'decided', told_state = 'decided' WHERE request_id = ANY ($1)",
+            admitted,
+        )
+        return admitted
+
+    async def admit_joins(self) -> list[UUID]:
+        """Make jobs of what lanes asked for, and let them execute; their ids."""
+        admitted = await self.take_joins()
         for request in admitted:
-            self.sql(
-                "UPDATE mk.erasure_request SET state = 'decided', told_state = 'decided' WHERE request_id = $1",
-                request,
-            )
             await self.execute(request)
         return admitted
 
