@@ -59,6 +59,18 @@ class NothingToApprove(OperatorError):
     code = "nothing_to_approve"
 
 
+class NothingToPreview(OperatorError):
+    """The request takes nothing itself, or has taken it already."""
+
+    code = "nothing_to_preview"
+
+
+class AnotherRequest(OperatorError):
+    """A request of that id exists and is not this one."""
+
+    code = "another_request"
+
+
 class NotForWhoAsked(OperatorError):
     """An approval is another person's than who asked."""
 

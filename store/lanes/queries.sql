@@ -159,7 +159,7 @@ SELECT slot, position FROM "{schema}".lane WHERE partition = $1;
 
 -- Reading commands. The access record is committed before anything is shown.
 -- name: find_tenant
-SELECT tenant_id, name, schema_name FROM mk.tenant WHERE name = $1 OR tenant_id::text = $1;
+SELECT tenant_id, name, schema_name, state FROM mk.tenant WHERE name = $1 OR tenant_id::text = $1;
 
 -- name: find_slot
 SELECT slot, partitions FROM mk.slot WHERE tenant_id = $1;

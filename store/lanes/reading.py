@@ -74,6 +74,8 @@ async def find_tenant(connection: Connection, name: str) -> Tenant:
     row = await fetch_row(connection, fixed("find_tenant"), name)
     if row is None:
         raise NoSuchTenant("mkc tenant list shows all tenants")
+    if row["state"] == "requested":
+        raise NoSuchTenant("the tenant is asked for and not made yet: does the custodian run?")
     return Tenant(row["tenant_id"], row["name"], tenant_statements(row["schema_name"]))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, get_args
 from uuid import UUID
@@ -16,14 +16,20 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from contracts.erasure_requests import Identifier
+from contracts.pseudonyms import phone_forms
 from store.custody.operating import at_desk, parser_for, with_json
 from store.erasure.operator.cli_ask import ask_for_list, ask_for_person
+from store.erasure.operator.cli_preview import preview_person, preview_request
 from store.erasure.operator.cli_republish import DESCRIPTION, SUMMARY, republish_fences
-from store.erasure.operator.cli_show import approve, show_preview, show_request, show_requests
+from store.erasure.operator.cli_show import approve, show_request, show_requests
 from store.erasure.operator.dashboard_list import ListedKind
 
 KINDS: Final = ("phone", "bsuid", "parent_bsuid", "psid", "igsid")
 LISTED: Final = get_args(ListedKind)
+_MOST_IDENTIFIERS: Final = 64
+"""As many as a request may name (`contracts.erasure_requests`)."""
+_FIRST_LIST: Final = date(2004, 2, 4)
+"""Facebook's first day."""
 
 
 def main(arguments: list[str]) -> int:
@@ -45,17 +51,29 @@ def main(arguments: list[str]) -> int:
             )
         )
     if options.command == "preview":
-        named = _identifiers(parser, options.identifier)
-        if not options.purpose.strip():
-            parser.error("--purpose must say why")
-        return at_desk(lambda desk: show_preview(desk, options.tenant, named, options.purpose, options.json))
+        return _preview(parser, options)
     if options.command == "approve":
         return at_desk(lambda desk: approve(desk, options.request, options.json))
     if options.command == "republish-fences":
         return republish_fences(even_so=options.even_so, as_json=options.json)
     if options.request is not None:
+        if options.tenant is not None:
+            parser.error("status: REQUEST stands alone; --tenant is for the list")
         return at_desk(lambda desk: show_request(desk, options.request, options.json))
     return at_desk(lambda desk: show_requests(desk, options.tenant, options.limit, options.json))
+
+
+def _preview(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if not options.purpose.strip():
+        parser.error("--purpose must say why")
+    if options.request is not None:
+        if options.tenant is not None or options.identifier is not None:
+            parser.error("preview: --request stands alone; it names a tenant and what it is about")
+        return at_desk(lambda desk: preview_request(desk, options.request, options.purpose, options.json))
+    if options.tenant is None or options.identifier is None:
+        parser.error("preview: --tenant and --identifier, or --request")
+    named = _identifiers(parser, options.identifier)
+    return at_desk(lambda desk: preview_person(desk, options.tenant, named, options.purpose, options.json))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "read by anybody once the keys over them have ended (mkc erasure status REQUEST says which, and when).",
         (
             "mkc erasure preview --tenant acme --identifier phone:+5511987654321 --purpose 'protocol 2026-118'",
+            "mkc erasure preview --request 6f0c2c1e-… --purpose 'before I approve it'",
             "mkc erasure request --tenant acme --identifier phone:+5511987654321",
             "mkc erasure request --tenant acme --identifier bsuid:BR.1349120 --identifier psid:7219",
             "mkc erasure import list.csv --tenant acme --date 2026-11-20",
@@ -115,14 +134,19 @@ def _parser() -> argparse.ArgumentParser:
             "preview", help="count what an erasure would take; changes nothing, and is on record as a read"
         )
     )
-    _add_person(before)
+    _add_person(before, required=False)
+    before.add_argument(
+        "--request", type=UUID, metavar="REQUEST", help="instead of a person: what a request takes that waits"
+    )
     before.add_argument("--purpose", required=True, metavar="TEXT", help="why you look; recorded")
     show = with_json(
         commands.add_parser("status", help="show requests, or what one still waits for and until when")
     )
     show.add_argument("request", nargs="?", type=UUID, metavar="REQUEST", help="one request, in detail")
     show.add_argument("--tenant", help="only this tenant's (name or id)")
-    show.add_argument("--limit", type=int, default=50, help="at most so many (default 50), open ones first")
+    show.add_argument(
+        "--limit", type=_positive, default=50, help="at most so many (default 50), open ones first"
+    )
     second = with_json(
         commands.add_parser(
             "approve",
@@ -142,12 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_person(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tenant", required=True, help="the tenant's name or id")
+def _add_person(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--tenant", required=required, help="the tenant's name or id")
     parser.add_argument(
         "--identifier",
         action="append",
-        required=True,
+        required=required,
         metavar="KIND:VALUE",
         help=f"one of the person's ids; KIND is {', '.join(KINDS)}. One is enough: whatever belongs to the same person is "
         "found. A Brazilian mobile is looked for with and without its ninth digit",
@@ -155,12 +179,14 @@ def _add_person(parser: argparse.ArgumentParser) -> None:
 
 
 def _identifiers(parser: argparse.ArgumentParser, texts: Sequence[str]) -> tuple[Identifier, ...]:
+    if len(texts) > _MOST_IDENTIFIERS:
+        parser.error(f"--identifier: at most {_MOST_IDENTIFIERS} of one person")
     named = []
     for text in texts:
         kind, found, value = text.partition(":")
         if not found or kind not in KINDS or not value.strip():
             parser.error(f"--identifier: KIND:VALUE, KIND one of {', '.join(KINDS)}")
-        if kind == "phone" and not any(character.isdigit() for character in value):
+        if kind == "phone" and not phone_forms(value):
             parser.error("--identifier: a phone number has digits")
         try:
             named.append(Identifier.model_validate({"kind": kind, "value": value.strip()}))
@@ -171,6 +197,18 @@ def _identifiers(parser: argparse.ArgumentParser, texts: Sequence[str]) -> tuple
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        given = date.fromisoformat(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError("not a date; as in 2026-11-20") from exc
+    # A day of slack: it may be tomorrow already where the list was made.
+    if not _FIRST_LIST <= given <= datetime.now(UTC).date() + timedelta(days=1):
+        raise argparse.ArgumentTypeError(
+            "no list of Meta's has that date: it lies before all of them or has not come yet"
+        )
+    return given
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError("not a number from 1 on")
+    return int(text)

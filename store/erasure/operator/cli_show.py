@@ -1,20 +1,15 @@
-"""`mkc erasure status`, `preview` and `approve`: how far requests are, what they would take, a second person's word.
+"""`mkc erasure status` and `approve`: how far requests are and what they wait for, a second person's word.
 
 Must never print an identifier or a pseudonym.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from contracts import topics
-from contracts.erasure_requests import Identifier
-from runtime.settings import load
 from store.audit.log import AuditEntry, What, append
 from store.custody.database import SQL as CUSTODY
 from store.custody.errors import NotForWhoAsked, NothingToApprove, UnknownName
@@ -22,11 +17,7 @@ from store.custody.operating import Desk, say, say_json, say_table
 from store.database import statements, translated, with_names
 from store.erasure.answers.inventory import Copy, copies, irrecoverable_on
 from store.erasure.answers.observe import Ages, Cluster, looking_at, observe
-from store.erasure.operator.preview import Preview, count_records, count_rows, pseudonym_key, tenant_topic
 from store.erasure.telling.told_readers import Settled
-from store.keys.settings import provider_from
-from store.lanes.reading import connected, find_tenant, recorded
-from store.settings import ReaderSettings
 
 if TYPE_CHECKING:
     import asyncpg
@@ -136,62 +127,6 @@ def _shown(copy: Copy) -> dict[str, Any]:
         "waits_for": copy.waits_for,
         "unlinked_by": None if copy.unlinked_by is None else copy.unlinked_by.isoformat(timespec="minutes"),
     }
-
-
-async def show_preview(
-    desk: Desk, tenant: str, identifiers: Sequence[Identifier], purpose: str, as_json: bool
-) -> int:
-    """Counts, on record as a read. Raises NoSuchTenant, KeyNotYetKnown, DatabaseUnavailable or BrokerUnavailable."""
-    settings = load(ReaderSettings)
-    async with connected(settings) as connection:
-        known = await find_tenant(connection, tenant)
-        provider = provider_from(settings, settings.secrets_dir)
-        try:
-            async with recorded(
-                connection, known, desk.settings.name, purpose, "preview of an erasure"
-            ) as counter:
-                keyed = await pseudonym_key(connection, known, provider)
-                found = await count_rows(connection, known, keyed, identifiers)
-                counter.rows = found.rows_in_all
-        finally:
-            await provider.close()
-    records = {}
-    topic = tenant_topic(found)
-    if topic is not None:
-        records[topic] = await count_records(
-            settings.kafka, settings.kafka_tls, topic, known.tenant, found.names
-        )
-    operator = desk.settings
-    records[topics.QUARANTINE_TENANT] = await count_records(
-        operator.kafka, operator.kafka_tls, topics.QUARANTINE_TENANT, known.tenant, found.names
-    )
-    if as_json:
-        say_json(_counted(found) | {"records": records})
-        return 0
-    for name, value in _counted(found).items():
-        if name != "rows":
-            say(f"{name.replace('_', ' '):<20} {value}")
-    say_table(("table", "rows"), [{"table": name, "rows": rows} for name, rows in found.rows.items()])
-    say_table(
-        ("topic", "partition", "records"),
-        [
-            {"topic": name, "partition": partition, "records": count}
-            for name, counts in records.items()
-            for partition, count in counts.items()
-            if count
-        ],
-    )
-    say(
-        "records are sealed: nothing removes them but their time; raw records name nobody and cannot be counted"
-    )
-    return 0
-
-
-def _counted(found: Preview) -> dict[str, Any]:
-    told = asdict(found)
-    for name in ("names", "slot", "records"):
-        del told[name]
-    return told | {"rows_in_all": found.rows_in_all}
 
 
 async def approve(desk: Desk, request: UUID, as_json: bool) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Final, Literal
 from uuid import UUID, uuid5
@@ -31,7 +31,7 @@ def entries(text: str) -> list[str]:
     Raises ContractViolation, naming the line, for anything that is not an id.
     """
     found: dict[str, None] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text.removeprefix("\ufeff"))), 1):
+    for number, row in enumerate(_rows(text.removeprefix("\ufeff")), 1):
         value = row[0].strip() if row else ""
         if not value:
             continue
@@ -42,6 +42,13 @@ def entries(text: str) -> list[str]:
     if len(found) > LONGEST_LIST:
         raise ContractViolation("the list is longer than any of Meta's")
     return list(found)
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text))
+    except csv.Error as exc:
+        raise ContractViolation("the list is neither one id a line nor CSV") from exc
 
 
 def requests_of(

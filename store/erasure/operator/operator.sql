@@ -38,6 +38,10 @@ ORDER BY w.partition;
 SELECT n.grant_id, g.reader, n.told_at, n.settled FROM mk.reader_notice n JOIN mk.reader_grant g USING (grant_id)
 WHERE n.request_id = $1 ORDER BY n.told_at, g.reader;
 
+-- What a request is of that has this id already.
+-- name: asked_as
+SELECT tenant_id, kind, origin FROM mk.erasure_request WHERE request_id = $1;
+
 -- `operator`: who gave the command that this request came from, if an operator did.
 -- name: waiting_for_approval
 SELECT r.tenant_id, a.disconnected_by AS operator FROM mk.erasure_request r LEFT JOIN mk.account a USING (account_id)

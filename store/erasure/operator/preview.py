@@ -28,6 +28,7 @@ from store.database import statements, translated, with_names
 from store.erasure.requests.identifiers import pseudonyms_of
 from store.keys.cells import pseudonym_key_aad, unwrap_key
 from store.keys.provider import KeyProvider
+from store.lanes.event import KEPT_UNDER_TOMBSTONE
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.reading import Tenant
 
@@ -55,6 +56,17 @@ class Preview:
     slot: tuple[str, int] | None = None
     names: frozenset[str] = field(default=frozenset(), repr=False)
     """Every pseudonym, as it stands in headers."""
+    ref: str | None = field(default=None, repr=False)
+    """Of one message, as it stands in headers."""
+    account: str | None = None
+
+    def names_record(self, headers: Mapping[str, bytes]) -> bool:
+        """Whether a record with these headers is of the person, the message or the account."""
+        if self.ref is not None:
+            return headers.get(h.MK_REF) == self.ref.encode()
+        if self.account is not None:
+            return headers.get(h.MK_ACCOUNT) == self.account.encode()
+        return not self.names.isdisjoint(headers.get(h.MK_PERSON, b"").decode("ascii", "replace").split(","))
 
     @property
     def rows_in_all(self) -> int:
@@ -75,11 +87,13 @@ async def pseudonym_key(connection: Connection, tenant: Tenant, provider: KeyPro
     return KeyedHash(unwrap_key(kek, row["wrapped"], pseudonym_key_aad(tenant.tenant, row["epoch"])))
 
 
-async def count_rows(
-    connection: Connection, tenant: Tenant, keyed: KeyedHash, identifiers: Sequence[Identifier]
-) -> Preview:
-    """What the database holds of whom the identifiers name, linked subjects included. Raises DatabaseUnavailable."""
-    asked = pseudonyms_of(keyed, identifiers)
+def named(keyed: KeyedHash, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
+    """Every form of every identifier, as `count_person` takes them. `keyed`: the tenant's pseudonym key."""
+    return pseudonyms_of(keyed, identifiers)
+
+
+async def count_person(connection: Connection, tenant: Tenant, asked: Sequence[bytes]) -> Preview:
+    """What the database holds of whom the pseudonyms name, linked subjects included. Raises DatabaseUnavailable."""
     with translated():
         async with connection.transaction():
             await connection.execute(SQL["snapshot"])
@@ -112,23 +126,61 @@ async def count_rows(
     )
 
 
+async def count_message(connection: Connection, tenant: Tenant, ref: bytes) -> Preview:
+    """What erasing one message takes: nobody's key, and neither its unsend nor statuses. Raises DatabaseUnavailable."""
+    return await _count_of(connection, tenant, "message", ref, sorted(KEPT_UNDER_TOMBSTONE), ref=ref.hex())
+
+
+async def count_account(connection: Connection, tenant: Tenant, account: UUID) -> Preview:
+    """What one account's erasure takes: its rows, and the keys of whoever has rows of no other. Raises DatabaseUnavailable."""
+    return await _count_of(connection, tenant, "account", account, account=str(account))
+
+
+async def _count_of(
+    connection: Connection,
+    tenant: Tenant,
+    what: str,
+    *arguments: object,
+    ref: str | None = None,
+    account: str | None = None,
+) -> Preview:
+    with translated():
+        async with connection.transaction():
+            await connection.execute(SQL["snapshot"])
+            slot = await connection.fetchrow(SQL["slot"], tenant.tenant)
+            await connection.execute(tenant.statements.enter_reader())
+            rows = await connection.fetch(_sql(tenant, f"{what}_rows"), *arguments)
+            taken = await connection.fetchrow(_sql(tenant, f"{what}_subjects"), *arguments)
+    assert taken is not None
+    return Preview(
+        subjects=taken["subjects"],
+        keys=taken["keys"],
+        aliases=0,
+        unknown=0,
+        rows={row["partition"]: row["rows"] for row in rows},
+        tombstones=1 if what == "message" else 0,
+        records={},
+        slot=None if slot is None else (slot["slot"], slot["partitions"]),
+        ref=ref,
+        account=account,
+    )
+
+
 async def count_records(
-    bootstrap: str, tls: ssl.SSLContext | None, topic: str, tenant: UUID, names: frozenset[str]
+    bootstrap: str, tls: ssl.SSLContext | None, topic: str, tenant: UUID, found: Preview
 ) -> dict[int, int]:
-    """Records of a topic, by partition, whose headers name one of the pseudonyms for that tenant. Raises BrokerUnavailable."""
+    """Records of a topic, by partition, whose headers name what the preview is of, for that tenant. Raises BrokerUnavailable."""
     reader = consumer(bootstrap, "mkc-erasure-preview", group=None, tls=tls)
     try:
         await reader.start()
-        return await _count(reader, topic, str(tenant).encode(), names)
+        return await _count(reader, topic, str(tenant).encode(), found)
     except KafkaError as exc:
         raise broker_error(exc, "a topic cannot be read") from exc
     finally:
         await reader.stop()
 
 
-async def _count(
-    reader: AIOKafkaConsumer, topic: str, tenant: bytes, names: frozenset[str]
-) -> dict[int, int]:
+async def _count(reader: AIOKafkaConsumer, topic: str, tenant: bytes, of: Preview) -> dict[int, int]:
     # The client knows only topics that it was asked about.
     await reader._client.add_topic(topic)
     every = [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
@@ -143,8 +195,7 @@ async def _count(
             for record in records:
                 by_name = dict(record.headers)
                 if record.offset < end[at] and by_name.get(h.CE_TENANT) == tenant:
-                    persons = by_name.get(h.MK_PERSON, b"").decode("ascii", "replace").split(",")
-                    found[at.partition] += not names.isdisjoint(persons)
+                    found[at.partition] += of.names_record(by_name)
         left = {at for at in left if await reader.position(at) < end[at]}
     return dict(found)
 

@@ -41,3 +41,34 @@ SELECT count(*) FROM "{schema}".subject WHERE subject_id = ANY ($1::uuid[]) AND 
 
 -- name: slot
 SELECT slot, partitions FROM mk.slot WHERE tenant_id = $1;
+
+-- One message: every event with the ref $1 but those of the types $2.
+-- name: message_rows
+SELECT c.relname AS partition, counted.rows
+FROM (
+    SELECT m.tableoid, count(*) AS rows FROM "{schema}".message m
+    WHERE m.message_ref = $1 AND m.event_type <> ALL ($2::text[]) GROUP BY m.tableoid
+) counted JOIN pg_class c ON c.oid = counted.tableoid ORDER BY c.relname;
+
+-- Nobody's key goes now: it is replaced at the next flip.
+-- name: message_subjects
+SELECT count(DISTINCT m.subject_id) AS subjects, 0 AS keys FROM "{schema}".message m
+WHERE m.message_ref = $1 AND m.event_type <> ALL ($2::text[]);
+
+-- name: account_rows
+SELECT c.relname AS partition, counted.rows
+FROM (
+    SELECT m.tableoid, count(*) AS rows FROM "{schema}".message m WHERE m.account_id = $1 GROUP BY m.tableoid
+) counted JOIN pg_class c ON c.oid = counted.tableoid ORDER BY c.relname;
+
+-- Whose key goes has rows of no other account, as the erasure judges it.
+-- name: account_subjects
+SELECT count(*) AS subjects, count(*) FILTER (WHERE s.wrapped_dek IS NOT NULL AND NOT EXISTS (
+    SELECT FROM "{schema}".message o
+    WHERE o.subject_id = s.subject_id AND o.account_id <> $1 AND o.generation > s.erased_through_gen)) AS keys
+FROM "{schema}".subject s
+WHERE s.subject_id IN (SELECT m.subject_id FROM "{schema}".message m WHERE m.account_id = $1);
+
+-- What a request is of, and how far it is. As the login.
+-- name: request
+SELECT tenant_id, kind, origin, state, pseudonyms, message_ref, account_id FROM mk.erasure_request WHERE request_id = $1;

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from store.lanes.database import WriteConflict, connect
+from store.lanes.database import connect
 from store.lanes.queries import lock_number
 from store.lanes.transaction import store_batches
 from tests.integration.store.cell import Cell, alias, event, seconds
@@ -189,34 +189,6 @@ async def test_an_erasure_waits_for_a_writer_and_then_finds_its_rows(cell: Cell,
     await erasing
     await connection.close()
     assert cell.subjects(tenant)[alias("ana")]["erased_through_gen"] == 1
-
-
-async def test_two_writers_that_see_the_same_returning_person_open_one_generation(
-    cell: Cell, tenant: Tenant
-) -> None:
-    cell.world.sql(f"INSERT INTO {tenant.schema}.lane VALUES (1, $1, 0)", tenant.slot)
-    await cell.erase_after(tenant, event("ana"))
-    one, two = (event("ana", at=later(), received=later()) for _ in range(2))
-    first = await connect(cell.dsn("mk_store"))
-    batch = cell.batch(tenant, [one])
-    await first.execute(batch.statements.enter("begin", batch.tenant, 1000))
-    await cell.persister().write(first, batch)
-
-    async def second() -> None:
-        with pytest.raises(WriteConflict):
-            await cell.write(tenant, two, partition=1, first=0)
-        await cell.write(tenant, two, partition=1, first=0)
-
-    writing = asyncio.create_task(second())
-    await asyncio.sleep(0.2)
-    await first.execute("COMMIT")
-    await first.close()
-    await writing
-    assert cell.subjects(tenant)[alias("ana")]["generation"] == 2
-    for row in cell.world.rows(tenant)[1:]:
-        assert row["generation"] == 2
-    opened = cell.world.mkc("messages", tenant.name, "--purpose", "test")
-    assert [message.get("erased", False) for message in opened].count(False) == 2
 
 
 async def test_no_key_outlives_its_transaction(cell: Cell, tenant: Tenant) -> None:

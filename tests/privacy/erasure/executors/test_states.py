@@ -51,9 +51,10 @@ async def refused(connection: "Connection", job: Job) -> object:
 
 async def executed(connection: "Connection", job: Job) -> object:
     try:
-        return await set_executing(connection, job, SIGNER.name)
+        await set_executing(connection, job, SIGNER.name)
     except JobMoved:
-        return None
+        return False
+    return True
 
 
 async def live_erased(connection: "Connection", job: Job) -> object:
@@ -118,13 +119,13 @@ async def test_nothing_of_a_request_is_done_that_is_not_decided_and_told_so(
     if kind == "join":
         await acting.keys.cell.erase(tenant, "old")
     origin, asked_by = KINDS[kind]
-    named: dict[str, Any] = {
+    columns: dict[str, dict[str, Any]] = {
         "subject": {"pseudonyms": [alias("ana")]},
         "join": {"pseudonyms": [alias("old"), alias("new")]},
         "message": {"message_ref": alias("m1")},
         "account": {"account_id": ACCOUNT},
         "callback": {"tenant_id": None},
-    }[kind]
+    }
     looked_at = "SELECT * FROM {s}.subject ORDER BY subject_id"
     before = acting.sql(looked_at), acting.texts()
     # What was decided and is not told yet, and every state that does not execute (of a callback, whose accounts were looked for).
@@ -133,7 +134,7 @@ async def test_nothing_of_a_request_is_done_that_is_not_decided_and_told_so(
     ):
         told = State.RECEIVED if state is State.DECIDED else state
         column = "subject" if kind == "join" else kind
-        request = acting.job(column, origin, asked_by=asked_by, state=state, told_state=told, **named)
+        request = acting.job(column, origin, asked_by=asked_by, state=state, told_state=told, **columns[kind])
         with pytest.raises(JobMoved):
             await executed_as(acting, kind, request)
         [(now,)] = acting.sql("SELECT state FROM mk.erasure_request WHERE request_id = $1", request)
