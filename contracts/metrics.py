@@ -161,6 +161,12 @@ ROUTER_OLDEST: Final = MetricSpec(
 ROUTER_LAG: Final = MetricSpec(
     "mk_router_lag_records", "gauge", "router", "Raw records fetched or waiting, not yet committed."
 )
+ROUTER_PROVIDER_UP: Final = MetricSpec(
+    "mk_router_key_provider_up",
+    "gauge",
+    "router",
+    "1 while what keeps the router's keys answers. Tenants whose key was read go on without it.",
+)
 ROUTER_SECONDS: Final = MetricSpec(
     "mk_router_received_to_published_seconds",
     "histogram",

@@ -12,6 +12,7 @@ from contracts import topics
 from contracts.control import ControlView, SignerRecord
 from contracts.errors import KeyServiceUnavailable, TransientError
 from contracts.events.registry import EVENT_TYPES
+from contracts.metrics import ROUTER_PROVIDER_UP
 from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner
 from router.consume import ASK_S, RawConsumer
@@ -37,6 +38,7 @@ from runtime.epochs import EpochSource
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer, consumer
 from runtime.kafka.control import ControlReader
+from runtime.key_watch import watch_keys
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
@@ -153,6 +155,13 @@ async def main(supervisor: Supervisor) -> None:
             await control.stop()
             raise
 
+    keys_up = True
+
+    def keys_changed(is_up: bool) -> None:
+        nonlocal keys_up
+        keys_up = is_up
+        metrics.gauge(ROUTER_PROVIDER_UP).set(is_up)
+
     def readiness() -> dict[str, bool]:
         return {
             "kafka": started.is_set()
@@ -160,6 +169,7 @@ async def main(supervisor: Supervisor) -> None:
             and records.alive
             and clock.monotonic() - reader.answered_at < 3 * ASK_S,
             "control": started.is_set(),
+            "keys": keys_up,
             "raw_keys": maker.published(clock.now()),
         }
 
@@ -186,6 +196,7 @@ async def main(supervisor: Supervisor) -> None:
             supervisor.start("replays", put_back.run())
             supervisor.start("requests", requests.run())
             supervisor.start("keys", tend_keys())
+            supervisor.start("key provider", watch_keys(secrets.secret_names, keys_changed))
             await reader.run()
         finally:
             await asyncio.gather(

@@ -29,11 +29,11 @@ from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.topic_log import TopicLog
+from runtime.key_watch import watch_keys
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.settings import load
 from store.keys.settings import provider_from
-from store.keys.watch import watch_provider
 from store.lanes.consents import Consents
 from store.lanes.consume import LaneConsumer
 from store.lanes.event_types import known_type
@@ -185,7 +185,7 @@ async def serve(supervisor: Supervisor) -> None:
             supervisor.start("fences", gate.watch(dsn))
             supervisor.start("placing", placing.run(lanes.lanes))
             supervisor.start("forget", _forget_keys(opener, keks))
-            supervisor.start("key provider", watch_provider(provider, provider_changed))
+            supervisor.start("key provider", watch_keys(provider.status, provider_changed))
             reading = supervisor.start("lanes", lanes.run())
             # What stands now stays: the collector need not walk it again for every few thousand records.
             gc.collect()

@@ -22,6 +22,7 @@ from runtime.clock import SystemClock
 from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.topics import TopicAdmin
+from runtime.key_watch import watch_keys
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.secrets import closing_all
@@ -39,7 +40,6 @@ from store.custody.settings import (
     require_pinned,
 )
 from store.database import connected, translated
-from store.keys.watch import watch_provider
 from store.migrate import migrate
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def _main(supervisor: Supervisor) -> None:
         closing_all(provider, router_secrets, erasure_secrets),
     ):
         log.info("custodian.started", **settings.summary())
-        supervisor.start("key provider", watch_provider(provider, provider_changed))
+        supervisor.start("key provider", watch_keys(provider.status, provider_changed))
         pause_s = 0.2
         while not supervisor.stopping.is_set():
             try:

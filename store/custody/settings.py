@@ -146,6 +146,8 @@ class OperatorSettings(SecretSettings):
     """How long the custodian's root epochs last: `mkc erasure status` says when copies become unreadable."""
     backups_kept_days: float = Field(default=14.0, gt=0)
     """The checked maximum age of base backups and WAL."""
+    transit_backup_hours: int = Field(default=0, ge=0)
+    """How old the key server's own backups get: `mkc erasure status` counts what they hold."""
 
     @property
     def topics(self) -> TopicSettings:

@@ -31,6 +31,7 @@ from runtime.http.health import HealthServer
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.topic_log import TopicLog
+from runtime.key_watch import watch_keys
 from runtime.lifecycle import Supervisor, run
 from runtime.metrics import ProcessMetrics
 from runtime.secrets import secrets_from
@@ -57,7 +58,6 @@ from store.erasure.telling.log_ends import LogEnds
 from store.erasure.telling.reader_groups import ReaderGroups
 from store.erasure.upkeep import Upkeep
 from store.keys.settings import provider_from
-from store.keys.watch import watch_provider
 from store.lanes.gate import FenceGate, GateMetrics
 from store.lanes.keks import TenantKeks
 from store.lanes.positions import check_schema_version
@@ -181,13 +181,17 @@ async def _clients(
                 yield connection
 
         sequencer = Sequencer(dsn, settings.kafka, producer, signer, view.signer, outcomes, metrics, tls)
-        ages = Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days))
+        ages = Ages(
+            timedelta(days=settings.root_epoch_days),
+            timedelta(days=settings.backups_kept_days),
+            provider.destroy_delay,
+        )
         surveyor = Surveyor(Cluster(settings.kafka, tls), ages)
         answerer = Answerer(settings.receipt_signer(), sequencer.wake, surveyor.survey)
         driver = Driver(tools, connect, answerer.answer, settings.workers)
         consumer = RequestConsumer(settings.kafka, tools, opener, control, driver.offer, tls)
         state.consumer = consumer
-        watch = supervisor.start("key provider", watch_provider(provider, provider_changed))
+        watch = supervisor.start("key provider", watch_keys(provider.status, provider_changed))
         forget = supervisor.start("forget", _forget_keys(opener, keks))
         audit = supervisor.start("audit", sequencer.run())
         try:

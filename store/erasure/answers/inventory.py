@@ -30,18 +30,19 @@ _ZONE: Final = ZoneInfo("America/Sao_Paulo")
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root epoch that is not destroyed."""
+    """A root epoch that is not destroyed, or that the key provider's backups may still hold."""
 
     epoch: int
     state: str
     created_at: datetime
     flipped_at: datetime | None
     waits_for: str | None
+    destroyed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TransportKey:
-    """A transport key whose private half is still there."""
+    """A transport key whose private half is still there, or in the key provider's backups."""
 
     recipient: str
     key_id: bytes
@@ -75,6 +76,8 @@ class Observed:
     tenant_quarantine: TopicHeld
     root_lasts: timedelta
     backups_kept: timedelta
+    provider_keeps: timedelta = timedelta(0)
+    """How long the key provider's own backups hold a key that was destroyed."""
     named_in_request: bool = field(default=True)
     """False where no request named anybody: a join, an account, a message."""
 
@@ -104,6 +107,7 @@ class Copy:
 
 def copies(seen: Observed) -> list[Copy]:
     """Everything that is still readable for whoever has old bytes and every key there is; the last to go stands last."""
+    kept_after = KEPT_AFTER + seen.provider_keeps
     found = [
         copy
         for root in seen.roots
@@ -122,16 +126,17 @@ def copies(seen: Observed) -> list[Copy]:
             continue
         unlinked = _unlinked_by(topic, seen)
         found += [
-            Copy(place, key.seal_until + KEPT_AFTER, f"transport:{key.key_id.hex()}", unlinked_by=unlinked)
+            Copy(place, key.seal_until + kept_after, f"transport:{key.key_id.hex()}", unlinked_by=unlinked)
             for key in seen.tenant_keys
         ]
     if seen.named_in_request:
         found += [
-            Copy(System.REQUESTS, key.seal_until + KEPT_AFTER, f"transport:{key.key_id.hex()}")
+            Copy(System.REQUESTS, key.seal_until + kept_after, f"transport:{key.key_id.hex()}")
             for key in seen.request_keys
         ]
     # The router's keys are its own: one a day, as long-lived as the tenants'.
-    raw_until = seen.executed_at + KEY_LIFE
+    key_life = KEY_LIFE + seen.provider_keeps
+    raw_until = seen.executed_at + key_life
     for place, topic in ((System.RAW, seen.raw_topic), (System.QUARANTINE_RAW, seen.raw_quarantine)):
         if seen.now < raw_until and (place is System.RAW or topic.holds_earlier):
             found.append(Copy(place, raw_until, "raw", unlinked_by=_unlinked_by(topic, seen)))
@@ -143,7 +148,7 @@ def copies(seen: Observed) -> list[Copy]:
         )
         if may_be_sealed
     ]
-    if late and seen.now < (late_until := seen.executed_at + max(late) + KEY_LIFE):
+    if late and seen.now < (late_until := seen.executed_at + max(late) + key_life):
         found.append(Copy(System.TENANT_EVENTS, late_until, "transport:later"))
     return sorted(found, key=lambda copy: (copy.until, copy.place))
 
@@ -159,13 +164,15 @@ def first_day_after(moment: datetime) -> date:
 
 
 def _of_root(place: System, root: Root, seen: Observed) -> Copy:
+    if root.destroyed_at is not None:
+        return Copy(place, root.destroyed_at + seen.provider_keeps, f"root:{root.epoch}")
     flips_at = root.flipped_at or root.created_at + seen.root_lasts
     planned = flips_at + ROTATION_TAKES
     is_late = planned <= seen.now
     return Copy(
         place,
         # Late already: not before another day has passed.
-        seen.now + ROTATION_TAKES if is_late else planned,
+        (seen.now + ROTATION_TAKES if is_late else planned) + seen.provider_keeps,
         f"root:{root.epoch}",
         waits_for=(root.waits_for or "flip") if is_late else None,
     )

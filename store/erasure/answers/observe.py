@@ -35,10 +35,12 @@ SQL: Final = statements(Path(__file__).with_name("inventory.sql"))
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """What no table says: how long a root epoch lasts, and the checked maximum age of base backups and WAL."""
+    """What no table says: how long a root epoch lasts, the checked maximum age of base backups and WAL, and how long the
+    key provider's own backups hold a key that was destroyed (`KeyProvider.destroy_delay`)."""
 
     root_lasts: timedelta = timedelta(days=7)
     backups_kept: timedelta = timedelta(days=14)
+    provider_keeps: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,13 @@ async def observe(
     """`look`: how topics are looked at (`looking_at`). Raises DatabaseUnavailable or BrokerUnavailable."""
     with translated():
         now = await connection.fetchval(SQL["now"])
-        roots = [Root(*row) for row in await connection.fetch(SQL["roots"], executed_at)]
+        roots = [Root(*row) for row in await connection.fetch(SQL["roots"], executed_at, ages.provider_keeps)]
         mine = tenant_recipient(tenant)
         keys = await connection.fetch(
-            SQL["transport_keys"], executed_at, [mine, RECIPIENT_ERASURE], KEPT_AFTER
+            SQL["transport_keys"],
+            executed_at,
+            [mine, RECIPIENT_ERASURE],
+            KEPT_AFTER + ages.provider_keeps,
         )
         slot = await connection.fetchrow(SQL["slot"], tenant)
     tenant_topic = None if slot is None else topics.tenant_events_topic(slot["slot"])
@@ -104,6 +109,7 @@ async def observe(
         tenant_quarantine=held[topics.QUARANTINE_TENANT],
         root_lasts=ages.root_lasts,
         backups_kept=ages.backups_kept,
+        provider_keeps=ages.provider_keeps,
         named_in_request=named_in_request,
     )
 

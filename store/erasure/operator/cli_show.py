@@ -108,7 +108,11 @@ async def _progress(desk: Desk, row: asyncpg.Record) -> dict[str, Any]:
         looking_at(Cluster(settings.kafka, settings.kafka_tls)),
         row["tenant_id"],
         executed_at,
-        Ages(timedelta(days=settings.root_epoch_days), timedelta(days=settings.backups_kept_days)),
+        Ages(
+            timedelta(days=settings.root_epoch_days),
+            timedelta(days=settings.backups_kept_days),
+            timedelta(hours=settings.transit_backup_hours if settings.key_provider == "transit" else 0),
+        ),
         named_in_request=row["names_somebody"],
     )
     left = copies(seen)

@@ -16,12 +16,12 @@ import pytest
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable, TamperedRecord
 from runtime.files import SecretFolder
+from runtime.key_watch import watch_keys
 from runtime.vault import VaultServer
 from store.keys.cells import kek_aad
 from store.keys.keyring import LocalKeyring
 from store.keys.provider import KeyProvider, Rewrap, require_budget
 from store.keys.transit import Transit
-from store.keys.watch import watch_provider
 from store.lanes.keks import TenantKeks, WrappedKek
 from tests.support.transit_server import TransitServer as Server
 from tests.support.transit_server import transit_server
@@ -242,7 +242,7 @@ async def test_an_outage_is_transient_visible_and_stops_nothing_that_is_open(tra
                 raise Seen
 
         transit.server.sealed = True
-        await watch_provider(transit.client, changed, every_s=0)
+        await watch_keys(transit.client.status, changed, every_s=0)
 
     transit.server.sealed = True
     calls = transit.server.calls

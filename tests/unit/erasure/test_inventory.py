@@ -64,6 +64,22 @@ def test_a_current_epoch_older_than_it_should_be_is_overdue_too() -> None:
     assert {copy.waits_for for copy in copies(old) if copy.key == "root:3"} == {"flip"}
 
 
+def test_what_the_key_providers_backups_hold_is_readable_so_much_longer() -> None:
+    half = DAY / 2
+    backed_up = replace(
+        SEEN, provider_keeps=half, raw_topic=topic("mk.raw.v1", 3, earlier=True, unrouted=True)
+    )
+    assert until(backed_up, System.WAL_AND_BACKUPS) == [NOON + 6 * DAY + half]
+    assert until(backed_up, System.KEY_EXPORTS) == [NOON + 6 * DAY + half]
+    assert until(backed_up, System.TENANT_EVENTS) == [NOON + 10 * DAY + half, NOON + 14 * DAY + half]
+    assert until(backed_up, System.REQUESTS) == [NOON + 10 * DAY + half]
+    assert until(backed_up, System.RAW) == [NOON + 11 * DAY + half]
+    # Destroyed, and not late: a backup of the provider's has it, no rotation is waited for.
+    destroyed = Root(3, "destroyed", NOON - 9 * DAY, NOON - 2 * DAY, None, NOON - DAY / 4)
+    gone = [one for one in copies(replace(backed_up, roots=[destroyed])) if one.key == "root:3"]
+    assert {(one.until, one.waits_for) for one in gone} == {(NOON + DAY / 4, None)}
+
+
 def test_records_are_readable_until_their_key_dies_and_leave_the_topic_before() -> None:
     copy = next(one for one in copies(SEEN) if one.place is System.TENANT_EVENTS)
     assert copy.until == NOON + 10 * DAY
