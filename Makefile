@@ -126,6 +126,21 @@ drill-keys: install ## Lose a database one minute after a rotation of keys and r
 drill-restore: install ## Put an older backup in the place of the database: erased people stay erased (PEOPLE=10 of each kind)
 	@exec $(PY) -m tests.drills.drill_restore --people $(or $(PEOPLE),10)
 
+OPENBAO := .local/openbao/bao
+$(OPENBAO): $(wildcard tests/support/openbao/*)
+	@command -v go > /dev/null || { echo "OpenBao is built with Go 1.24.6 or newer: there is none here"; exit 1; }
+	@echo "building OpenBao from its Go modules (into .local; once, ten minutes to half an hour on two cores)"
+	@mkdir -p $(dir $@)
+	cd tests/support/openbao && CGO_ENABLED=0 GOTOOLCHAIN=local go build -mod=readonly -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ .
+
+.PHONY: openbao
+openbao: $(OPENBAO) ## Build OpenBao for the tests of keys behind Transit: pinned modules, checked by go.sum; needs Go
+
+.PHONY: drill-transit
+drill-transit: install $(OPENBAO) ## Keys in OpenBao itself: the providers' suite, its double held to it, every format, an outage, an erasure, a rotation
+	@MKC_TEST_OPENBAO=1 exec $(PYTEST) tests/security/keys/test_providers.py tests/security/keys/test_transit_service.py \
+	  tests/security/keys/test_double_is_strict.py tests/security/formats/test_formats.py -k 'OpenBao or double_is_strict'
+
 .PHONY: lock
 lock: $(INSTALLED) ## Re-make requirements.lock and the checksums of Kafka's jars; read the diff
 	$(UV) pip compile pyproject.toml --quiet --upgrade --universal --group dev --group local \

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable
 from runtime.files import SecretFolder
 from runtime.settings import ProcessSettings
-from runtime.vault import VaultClient, VaultServer
+from runtime.vault import Answer, VaultClient, VaultServer
 
 Zone = Literal["store", "router", "erasure"]
 _BEYOND: Final = frozenset("-._")
@@ -85,7 +85,8 @@ class FolderSecrets:
 class KvSecrets:
     """Secrets of one folder of a KV version 2 engine, one version each. Source: openbao.org/api-docs/secret/kv/kv-v2.
 
-    `put_secret` needs no right to read: who may only write hands a key over and cannot take it back.
+    `put_secret` needs no right to read: who may only write hands a key over and cannot take it back. A kill between two
+    calls leaves no name without content: a list would show it, and nobody would write what is listed.
     """
 
     def __init__(self, client: VaultClient, mount: str, folder: str) -> None:
@@ -93,11 +94,16 @@ class KvSecrets:
 
     async def put_secret(self, name: str, content: bytes) -> None:
         """One version is kept: the one before is gone with this call."""
-        await self._put(name, content, {})
+        if await self._create(name, content):
+            return
+        path = self._path(name)
+        # First: a write removes only what is more than it says then.
+        await self._keep_one(path)
+        (await self._write(path, content, {})).expect(200, 204)
 
     async def put_secret_if_absent(self, name: str, content: bytes) -> bytes:
         """By the engine's check-and-set: version 0 must stand."""
-        if await self._put(name, content, {"cas": 0}):
+        if await self._create(name, content):
             return content
         return await self.get_secret(name)
 
@@ -124,16 +130,23 @@ class KvSecrets:
         """Close the connections."""
         await self._client.close()
 
-    async def _put(self, name: str, content: bytes, options: Mapping[str, int]) -> bool:
+    async def _create(self, name: str, content: bytes) -> bool:
+        """The first version, and then that one is kept; False if there is one."""
         path = self._path(name)
-        metadata = {"max_versions": 1}
-        (await self._client.call("POST", f"{self._mount}/metadata/{path}", metadata)).expect(200, 204)
-        fields = {"data": {"content": b64encode(content).decode()}, "options": dict(options)}
-        answer = await self._client.call("POST", f"{self._mount}/data/{path}", fields)
-        if options and answer.status == 400 and answer.says("check-and-set"):
+        answer = await self._write(path, content, {"cas": 0})
+        if answer.status == 400 and answer.says("check-and-set"):
             return False
         answer.expect(200, 204)
+        await self._keep_one(path)
         return True
+
+    async def _keep_one(self, path: str) -> None:
+        metadata = {"max_versions": 1}
+        (await self._client.call("POST", f"{self._mount}/metadata/{path}", metadata)).expect(200, 204)
+
+    async def _write(self, path: str, content: bytes, options: Mapping[str, int]) -> Answer:
+        fields = {"data": {"content": b64encode(content).decode()}, "options": dict(options)}
+        return await self._client.call("POST", f"{self._mount}/data/{path}", fields)
 
     def _path(self, name: str) -> str:
         if not name.isascii() or not "".join(one for one in name if one not in _BEYOND).isalnum():

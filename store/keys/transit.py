@@ -6,6 +6,7 @@ deleting a key. Source: openbao.org/api-docs/secret/transit. Must never put a wo
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,6 +20,7 @@ from store.keys.provider import ProviderStatus, Rewrap
 BATCH: Final = 500
 """Items in one call of `rewrap_many`."""
 _KEY_TYPE: Final = "aes256-gcm96"
+_WRAPPED: Final = re.compile(rb"vault:v[1-9][0-9]*:[A-Za-z0-9+/]+={0,2}")
 
 
 class Transit(KvSecrets):
@@ -122,7 +124,10 @@ class Transit(KvSecrets):
                 raise KeyNotYetKnown("no root key of that epoch")
             answer.expect(200)
             raise KeyServiceUnavailable("the key service answers something else")
-        if len(results) != len(items) or any(wanted not in result for result in results):
+        # What failed has an error beside an empty plaintext.
+        if len(results) != len(items) or any(
+            result.get("error") or not result.get(wanted) for result in results
+        ):
             raise TamperedRecord("a wrapped key does not open")
         return [str(result[wanted]) for result in results]
 
@@ -135,4 +140,7 @@ def _b64(raw: bytes) -> str:
 
 
 def _text(wrapped: bytes) -> str:
-    return wrapped.decode("ascii", "replace")
+    """Raises TamperedRecord for a form that the server would read, but never write (version 0, a line end, a sign)."""
+    if _WRAPPED.fullmatch(wrapped) is None:
+        raise TamperedRecord("a wrapped key is none of the key service's")
+    return wrapped.decode()

@@ -14,7 +14,9 @@ import pytest
 from deploy.local.processes import MODULES
 from deploy.local.stack import LocalStack
 from runtime.tls import WatchedContext, client_context
-from tests.support.servers import free_port_base
+from tests.support.key_server import KeyServer
+from tests.support.openbao_server import openbao
+from tests.support.servers import free_port, free_port_base
 from tests.support.world import Tenant, World
 
 
@@ -62,3 +64,10 @@ def secured() -> Iterator[Secured]:
             assert not world.dead()
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def openbao_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyServer]:
+    """OpenBao itself; tests that want it are skipped where it was not built."""
+    with openbao(tmp_path_factory.mktemp("openbao"), free_port()) as server:
+        yield server

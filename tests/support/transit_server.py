@@ -1,13 +1,21 @@
-"""A strict double of Vault's and OpenBao's HTTP API as far as key providers use it: Transit and KV version 2, over HTTP.
+"""A strict double of Vault's and OpenBao's HTTP API as far as key providers use it: Transit, KV version 2, policies, seal.
 
-Its answers are those of the servers' documented API, the unpleasant parts included: `encrypt` makes a key that does not
-exist, a delete needs `deletion_allowed`, a batch answers 400 with results. What it does not know it refuses.
+Its answers are those that OpenBao 2.4.0 gave to the same tests (`make drill-transit` runs them against both), the
+unpleasant parts included: `encrypt` makes a key that does not exist, a delete needs `deletion_allowed`, a batch answers
+400 with results, a write to what is not there needs `create`, metadata alone is a secret that lists and does not read.
+What it does not know, or would ignore, it refuses. The state is `TransitServer`'s; KV's is in `tests.support.kv_engine`.
 """
 
+import asyncio
+import json
 import os
+import re
+import secrets
+import threading
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +23,10 @@ from aiohttp import web
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_CAPABILITIES = {"GET": "read", "LIST": "list", "POST": "write", "DELETE": "delete"}
+from tests.support.key_server import KeyServer
+from tests.support.kv_engine import KvEngine
+
+_CIPHERTEXT = re.compile(r"vault:v([+-]?[0-9]+):(.*)", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -27,44 +38,102 @@ class TransitKey:
     deletion_allowed: bool = False
     secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
+    def shown(self, name: str) -> dict[str, Any]:
+        """What the server tells of it."""
+        return {
+            "name": name,
+            "type": "aes256-gcm96",
+            "exportable": self.exportable,
+            "allow_plaintext_backup": self.backup,
+            "deletion_allowed": self.deletion_allowed,
+            "keys": {"1": 1},
+        }
+
 
 class TransitServer:
     """The state of one server. `sealed`: it answers 503 to everything, as after a restart; `calls` counts requests."""
 
     def __init__(self, token: str) -> None:
         self.token = token
-        self.policies: dict[str, tuple[tuple[str, str], ...]] = {}
-        """Further tokens: (capabilities, beginning of a path) each. The first one may everything."""
+        self.policies: dict[str, dict[str, frozenset[str]]] = {}
+        """By name: path, or beginning with a star, to capabilities."""
+        self.tokens: dict[str, list[str]] = {}
+        """Further tokens and their policies. The first one may everything."""
         self.keys: dict[str, TransitKey] = {}
-        self.secrets: dict[str, list[dict[str, str]]] = {}
-        self.limits: dict[str, int] = {}
+        self.kv = KvEngine()
         self.sealed = False
+        self.unseal_key = secrets.token_hex(32)
         self.calls = 0
+        self.seals_at: int | None = None
+        """The call before which it is sealed."""
         self.url = ""
+
+    def token_for(self, policies: list[str]) -> str:
+        """A new token."""
+        token = "s." + secrets.token_hex(12)
+        self.tokens[token] = policies
+        return token
 
     async def answer(self, request: web.Request) -> web.Response:
         """One request."""
         self.calls += 1
+        if self.calls == self.seals_at:
+            self.sealed = True
+        whole = request.path.removeprefix("/v1/")
+        fields = await request.json() if request.can_read_body else {}
+        if whole == "sys/unseal" and request.method == "POST":
+            self.sealed = fields["key"] != self.unseal_key
+            return web.json_response({"sealed": self.sealed})
         if self.sealed:
             return web.json_response({"errors": ["Vault is sealed"]}, status=503)
-        whole = request.path.removeprefix("/v1/")
         # The documented form of LIST for clients and proxies that know no such method.
         method = "LIST" if request.method == "GET" and request.query.get("list") == "true" else request.method
         if not self._may(request.headers.get("X-Vault-Token", ""), method, whole):
             return web.json_response({"errors": ["permission denied"]}, status=403)
-        fields = await request.json() if request.can_read_body else {}
         engine, _, path = whole.partition("/")
         if engine == "transit":
             return self._transit(method, path, fields)
-        return self._kv(method, path, fields)
+        if engine == "secret":
+            return self.kv.answer(method, path, fields)
+        return self._administer(method, whole, fields)
 
     def _may(self, token: str, method: str, path: str) -> bool:
         if token == self.token:
             return True
-        return any(
-            _CAPABILITIES[method] in capabilities and path.startswith(beginning)
-            for capabilities, beginning in self.policies.get(token, ())
+        needed = {"GET": "read", "LIST": "list", "DELETE": "delete", "POST": "update"}[method]
+        if method == "POST" and self._creates(path):
+            needed = "create"
+        rules = [rule for name in self.tokens.get(token, ()) for rule in self.policies[name].items()]
+        exact = [allowed for rule, allowed in rules if rule == path]
+        stars = sorted(
+            (rule for rule, _ in rules if rule.endswith("*") and path.startswith(rule[:-1])), key=len
         )
+        longest = [allowed for rule, allowed in rules if stars and rule == stars[-1]]
+        return any(needed in allowed for allowed in exact or longest)
+
+    def _creates(self, path: str) -> bool:
+        """Of the paths that ask whether it exists: a write to what does not needs `create`. `transit/keys` does not ask."""
+        engine, _, rest = path.partition("/")
+        kind, _, name = rest.partition("/")
+        if engine == "secret":
+            return name not in self.kv.secrets
+        return engine == "transit" and kind == "encrypt" and name not in self.keys
+
+    def _administer(self, method: str, path: str, fields: dict[str, Any]) -> web.Response:
+        if method == "GET" and path == "sys/health":
+            return web.json_response({"sealed": False})
+        if method == "POST" and path == "sys/seal":
+            self.sealed = True
+            return web.Response(status=204)
+        if method == "POST" and path.startswith("sys/policies/acl/"):
+            rules = json.loads(fields["policy"])["path"]
+            self.policies[path.rpartition("/")[2]] = {
+                rule: frozenset(told["capabilities"]) for rule, told in rules.items()
+            }
+            return web.Response(status=204)
+        if method == "POST" and path == "auth/token/create":
+            return web.json_response({"auth": {"client_token": self.token_for(fields["policies"])}})
+        return _refused("unsupported path")
 
     def _transit(self, method: str, path: str, fields: dict[str, Any]) -> web.Response:
         kind, _, rest = path.partition("/")
@@ -76,7 +145,7 @@ class TransitServer:
                 return _refused("no existing key named " + name + " could be found")
             _only(fields, {"deletion_allowed"})
             self.keys[name].deletion_allowed = bool(fields["deletion_allowed"])
-            return _data({"name": name})
+            return _data(self.keys[name].shown(name))
         if kind == "keys" and not more:
             return self._key(method, name, fields)
         if kind in ("encrypt", "decrypt") and method == "POST":
@@ -89,21 +158,12 @@ class TransitServer:
         if method == "GET":
             if key is None:
                 return _missing()
-            return _data(
-                {
-                    "name": name,
-                    "type": "aes256-gcm96",
-                    "exportable": key.exportable,
-                    "allow_plaintext_backup": key.backup,
-                    "deletion_allowed": key.deletion_allowed,
-                    "keys": {"1": 1},
-                }
-            )
+            return _data(key.shown(name))
         if method == "POST":
             _only(fields, {"type", "exportable", "allow_plaintext_backup"})
             assert fields["type"] == "aes256-gcm96"
-            self.keys.setdefault(name, TransitKey(fields["exportable"], fields["allow_plaintext_backup"]))
-            return _data({"name": name})
+            made = TransitKey(fields["exportable"], fields["allow_plaintext_backup"])
+            return _data(self.keys.setdefault(name, made).shown(name))
         if key is None:
             return _refused("could not delete key; not found")
         if not key.deletion_allowed:
@@ -118,7 +178,7 @@ class TransitServer:
             return _refused("encryption key not found")
         else:
             key = self.keys[name]
-        results: list[dict[str, str]] = []
+        results: list[dict[str, str | int]] = []
         for item in items:
             _only(item, {"plaintext", "ciphertext", "associated_data"})
             aad = b64decode(item.get("associated_data", ""), validate=True)
@@ -127,44 +187,25 @@ class TransitServer:
                 sealed = nonce + AESGCM(key.secret).encrypt(
                     nonce, b64decode(item["plaintext"], validate=True), aad
                 )
-                results.append({"ciphertext": "vault:v1:" + b64encode(sealed).decode(), "key_version": "1"})
+                results.append({"ciphertext": "vault:v1:" + b64encode(sealed).decode(), "key_version": 1})
                 continue
             try:
-                if not item["ciphertext"].startswith("vault:v1:"):
-                    raise ValueError("no version")
-                raw = b64decode(item["ciphertext"].removeprefix("vault:v1:"), validate=True)
-                plain = AESGCM(key.secret).decrypt(raw[:12], raw[12:], aad)
-                results.append({"plaintext": b64encode(plain).decode()})
+                results.append(
+                    {"plaintext": b64encode(_opened(key.secret, item["ciphertext"], aad)).decode()}
+                )
             except (InvalidTag, ValueError):
-                results.append({"error": "cipher: message authentication failed"})
+                results.append({"plaintext": "", "error": "cipher: message authentication failed"})
         failed = any("error" in result for result in results)
         return web.json_response({"data": {"batch_results": results}}, status=400 if failed else 200)
 
-    def _kv(self, method: str, path: str, fields: dict[str, Any]) -> web.Response:
-        kind, _, name = path.partition("/")
-        if kind == "metadata" and method == "LIST":
-            folder = name.rstrip("/") + "/"
-            names = sorted(one.removeprefix(folder) for one in self.secrets if one.startswith(folder))
-            return _data({"keys": names}) if names else _missing()
-        if kind == "metadata" and method == "POST":
-            _only(fields, {"max_versions"})
-            self.limits[name] = fields["max_versions"]
-            return web.Response(status=204)
-        if kind == "metadata" and method == "DELETE":
-            self.secrets.pop(name, None)
-            return web.Response(status=204)
-        if kind == "data" and method == "POST":
-            _only(fields, {"data", "options"})
-            versions = self.secrets.get(name, [])
-            if "cas" in fields["options"] and fields["options"]["cas"] != len(versions):
-                return _refused("check-and-set parameter did not match the current version")
-            kept = [*versions, fields["data"]]
-            self.secrets[name] = kept[-self.limits.get(name, 10) :]
-            return _data({"version": len(kept)})
-        if kind == "data" and method == "GET":
-            found = self.secrets.get(name)
-            return _data({"data": found[-1], "metadata": {}}) if found else _missing()
-        return _refused("unsupported path")
+
+def _opened(secret: bytes, text: str, aad: bytes) -> bytes:
+    """As lenient as the server's: version 0 is 1, signs and zeros before it, line ends anywhere in Base64."""
+    form = _CIPHERTEXT.fullmatch(text)
+    if form is None or int(form[1]) not in (0, 1):
+        raise ValueError("no version that there is")
+    raw = b64decode(form[2].replace("\n", "").replace("\r", ""), validate=True)
+    return AESGCM(secret).decrypt(raw[:12], raw[12:], aad)
 
 
 def _data(data: dict[str, Any]) -> web.Response:
@@ -200,3 +241,23 @@ async def transit_server(token: str = "a-token") -> AsyncIterator[TransitServer]
         yield server
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def served() -> Iterator[KeyServer]:
+    """The server in a loop and a thread of its own, for tests whose own calls block."""
+    started: Future[KeyServer] = Future()
+    ended = threading.Event()
+
+    async def serve() -> None:
+        async with transit_server(secrets.token_hex(8)) as server:
+            started.set_result(KeyServer("double", server.url, server.token, server.unseal_key))
+            await asyncio.to_thread(ended.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        yield started.result(10)
+    finally:
+        ended.set()
+        thread.join()

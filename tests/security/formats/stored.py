@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -32,12 +32,19 @@ from store.keys.cells import (
     wrap_key,
 )
 from store.keys.keyring import LocalKeyring
+from store.keys.provider import KeyProvider
+from store.keys.transit import Transit
 from tests.security.formats.form import Form, Opening, Pieces
+from tests.support.key_policies import POLICIES
+from tests.support.key_server import KeyServer
 
 TENANT: Final = UUID(int=0x1111)
 OTHER: Final = UUID(int=0x2222)
 SUBJECT: Final = UUID(int=0x3333)
 ROW: Final = UUID(int=0x4444)
+
+Ask = Callable[[Callable[[KeyProvider], Awaitable[Any]]], Any]
+"""Does something with a provider, in a loop of its own."""
 
 
 def forms(folder: Path) -> Iterator[Form]:
@@ -45,12 +52,41 @@ def forms(folder: Path) -> Iterator[Form]:
     yield _cell()
     yield _wrapped_dek()
     yield _wrapped_pseudonym_key()
-    keyring = LocalKeyring(SecretFolder(folder))
-    asyncio.run(keyring.new_epoch(1))
-    asyncio.run(keyring.new_epoch(2))
-    yield _wrapped_kek(keyring)
-    yield _export(keyring)
+
+    def ask(work: Callable[[KeyProvider], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            return await work(LocalKeyring(SecretFolder(folder)))
+
+        return asyncio.run(run())
+
+    yield from _under_roots(ask, "")
     yield _raw_keys_file()
+
+
+def transit_forms(server: KeyServer, folder: Path) -> Iterator[Form]:
+    """What a key server wraps. `folder`: an empty one, for the token."""
+    prefix = "f" + os.urandom(4).hex()
+    paths = {path.replace("mk-", f"{prefix}-"): may for path, may in POLICIES["custodian"].items()}
+    at = server.at(folder, server.token(prefix, paths))
+
+    def ask(work: Callable[[KeyProvider], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            client = Transit(at, prefix=prefix)
+            try:
+                return await work(client)
+            finally:
+                await client.close()
+
+        return asyncio.run(run())
+
+    yield from _under_roots(ask, f", by {server.name}")
+
+
+def _under_roots(ask: Ask, by: str) -> Iterator[Form]:
+    for epoch in (1, 2):
+        ask(lambda provider, epoch=epoch: provider.new_epoch(epoch))  # type: ignore[misc]
+    yield _wrapped_kek(ask, by)
+    yield _export(ask, by)
 
 
 def _cell() -> Form:
@@ -145,30 +181,28 @@ def _wrapped_pseudonym_key() -> Form:
     )
 
 
-def _wrapped_kek(keyring: LocalKeyring) -> Form:
-    wrapped = asyncio.run(keyring.wrap(1, os.urandom(32), kek_aad(TENANT, 5)))
+def _wrapped_kek(ask: Ask, by: str) -> Form:
+    wrapped = ask(lambda provider: provider.wrap(1, os.urandom(32), kek_aad(TENANT, 5)))
 
-    def opened(root: int = 1, tenant: UUID = TENANT, epoch: int = 5) -> Opening:
-        return lambda pieces: asyncio.run(keyring.unwrap(root, pieces["wrapped"], kek_aad(tenant, epoch)))
+    def opened(root: int = 1, aad: bytes = kek_aad(TENANT, 5)) -> Opening:
+        return lambda pieces: ask(lambda provider: provider.unwrap(root, pieces["wrapped"], aad))
 
     return Form(
-        "wrapped KEK",
+        f"wrapped KEK{by}",
         {"wrapped": wrapped},
         opened(),
         {
             "to another root epoch": opened(root=2),
-            "to another tenant": opened(tenant=OTHER),
-            "to another epoch": opened(epoch=6),
-            "to the place of an export's key": lambda pieces: asyncio.run(
-                keyring.unwrap(1, pieces["wrapped"], export_aad(1))
-            ),
+            "to another tenant": opened(aad=kek_aad(OTHER, 5)),
+            "to another epoch": opened(aad=kek_aad(TENANT, 6)),
+            "to the place of an export's key": opened(aad=export_aad(1)),
         },
     )
 
 
-def _export(keyring: LocalKeyring) -> Form:
+def _export(ask: Ask, by: str) -> Form:
     key = os.urandom(32)
-    header = Header(1, asyncio.run(keyring.wrap(1, key, export_aad(1))))
+    header = Header(1, ask(lambda provider: provider.wrap(1, key, export_aad(1))))
 
     def made(section: str) -> bytes:
         file = io.BytesIO()
@@ -182,7 +216,7 @@ def _export(keyring: LocalKeyring) -> Form:
     def opened(raw: bytes) -> list[tuple[str, bytes]]:
         file = io.BytesIO(raw)
         found = Header.read(file)
-        return list(read_sections(file, asyncio.run(open_file(keyring, found)), found))
+        return list(read_sections(file, ask(lambda provider: open_file(provider, found)), found))
 
     whole, start = made(f"{TENANT}/1/epochs"), len(header.raw)
     frames, rest = [], whole[start:]
@@ -195,7 +229,7 @@ def _export(keyring: LocalKeyring) -> Form:
         return lambda pieces: opened(header.raw + b"".join(frames[number] for number in numbers))
 
     return Form(
-        "export of the key tables",
+        f"export of the key tables{by}",
         {"file": whole},
         lambda pieces: opened(pieces["file"]),
         {

@@ -1,12 +1,13 @@
 """One suite for every key provider, and what each has of its own: the keyring's escrow, Transit's server away or strange.
 
 `MKC_TEST_TRANSIT_URL` and `MKC_TEST_TRANSIT_TOKEN` name a Vault or OpenBao of yours, with Transit at `transit` and KV
-version 2 at `secret`: the suite then runs on it, too.
+version 2 at `secret`: the suite then runs on it, too; and on an OpenBao that `make openbao` has built.
 """
 
 import os
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,8 @@ from store.keys.keyring import LocalKeyring
 from store.keys.provider import KeyProvider, Rewrap, require_budget
 from store.keys.transit import Transit
 from store.lanes.keks import TenantKeks, WrappedKek
+from tests.support.key_policies import POLICIES
+from tests.support.key_server import KeyServer, token_file
 from tests.support.transit_server import TransitServer as Server
 from tests.support.transit_server import transit_server
 
@@ -32,13 +35,6 @@ class Seen(Exception):
 
 
 OWN_URL = os.environ.get("MKC_TEST_TRANSIT_URL")
-
-
-def token_file(folder: Path, token: str) -> Path:
-    path = folder / "token"
-    path.write_text(token + "\n")
-    path.chmod(0o600)
-    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +48,38 @@ class Served:
 @pytest.fixture
 async def transit(tmp_path: Path) -> AsyncIterator[Served]:
     async with transit_server() as server:
-        client = Transit(VaultServer(server.url, token_file(tmp_path, server.token)))
+        client = Transit(VaultServer(server.url, token_file(tmp_path, "token", server.token)))
         yield Served(server, client)
         await client.close()
 
 
-@pytest.fixture(params=["keyring", "transit", *(["own transit"] if OWN_URL else [])])
+@pytest.fixture(params=["keyring", "transit", "OpenBao", *(["own transit"] if OWN_URL else [])])
 async def provider(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[KeyProvider]:
     if request.param == "keyring":
         yield LocalKeyring(SecretFolder(tmp_path / "keys"), SecretFolder(tmp_path / "escrow"))
-    elif request.param == "transit":
-        async with transit_server() as server:
-            client = Transit(VaultServer(server.url, token_file(tmp_path, server.token)))
-            yield client
-            await client.close()
-    else:
-        path = token_file(tmp_path, os.environ["MKC_TEST_TRANSIT_TOKEN"])
-        client = Transit(VaultServer(str(OWN_URL), path), prefix="t" + secrets.token_hex(4))
+        return
+    async with AsyncExitStack() as stack:
+        if request.param == "transit":
+            server = await stack.enter_async_context(transit_server())
+            server.policies["custodian"] = {
+                path: frozenset(may) for path, may in POLICIES["custodian"].items()
+            }
+            token = token_file(tmp_path, "token", server.token_for(["custodian"]))
+            client = Transit(VaultServer(server.url, token))
+        else:
+            # Others are there, too: names of its own, and the custodian's rights to no more than these.
+            prefix = "t" + secrets.token_hex(4)
+            client = Transit(_elsewhere(request, tmp_path, prefix), prefix=prefix)
+        stack.push_async_callback(client.close)
         yield client
-        await client.close()
+
+
+def _elsewhere(request: pytest.FixtureRequest, folder: Path, prefix: str) -> VaultServer:
+    if request.param == "OpenBao":
+        server: KeyServer = request.getfixturevalue("openbao_server")
+        paths = {path.replace("mk-", f"{prefix}-"): may for path, may in POLICIES["custodian"].items()}
+        return server.at(folder, server.token(prefix, paths))
+    return VaultServer(str(OWN_URL), token_file(folder, "token", os.environ["MKC_TEST_TRANSIT_TOKEN"]))
 
 
 async def test_what_is_wrapped_opens_under_its_epoch_and_aad_only(provider: KeyProvider) -> None:
@@ -88,6 +97,23 @@ async def test_what_is_wrapped_opens_under_its_epoch_and_aad_only(provider: KeyP
     ):
         with pytest.raises(TamperedRecord):
             await provider.unwrap(epoch, raw, aad)
+
+
+async def test_a_form_that_a_server_would_read_and_never_write_is_refused(provider: KeyProvider) -> None:
+    await provider.new_epoch(1)
+    wrapped = await provider.wrap(1, b"k" * 32, b"aad")
+    start, middle = len(b"vault:v1:"), len(wrapped) // 2
+    for changed in (
+        wrapped.replace(b"v1", b"v+1"),
+        wrapped.replace(b"v1", b"v01"),
+        wrapped.replace(b"v1", b"v0"),
+        wrapped[:middle] + b"\n" + wrapped[middle:],
+        wrapped[:start] + b"\r\n" + wrapped[start:],
+        wrapped + b"\n",
+    ):
+        if changed != wrapped:
+            with pytest.raises(TamperedRecord):
+                await provider.unwrap(1, changed, b"aad")
 
 
 async def test_an_epoch_that_does_not_exist_is_never_made_by_using_it(provider: KeyProvider) -> None:
@@ -211,12 +237,34 @@ async def test_transit_keys_cannot_be_taken_out_and_old_secrets_leave_no_version
     assert not key.backup
     await transit.client.put_secret("a", b"1")
     await transit.client.put_secret("a", b"2")
-    assert len(transit.server.secrets["mk-store/a"]) == 1
+    assert len(transit.server.kv.secrets["mk-store/a"].versions) == 1
     key.exportable = True
     again = Transit(VaultServer(transit.server.url, tmp_path / "token"))
     with pytest.raises(InvalidSettings):
         await again.wrap(1, b"k", b"")
     await again.close()
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+async def test_a_kill_between_the_calls_of_a_write_leaves_no_name_without_content(
+    transit: Served, tmp_path: Path, fails_at: int
+) -> None:
+    def seal_at(count: int) -> None:
+        transit.server.seals_at = None if count == 0 else transit.server.calls + count
+
+    for before in (None, b"before"):
+        name = f"a{before is None}"
+        if before is not None:
+            await transit.client.put_secret(name, before)
+        seal_at(fails_at)
+        with suppress(KeyServiceUnavailable):
+            await transit.client.put_secret(name, b"after")
+        seal_at(0)
+        transit.server.sealed = False
+        for listed in await transit.client.secret_names(name):
+            assert await transit.client.get_secret(listed) in (before, b"after")
+        await transit.client.put_secret(name, b"again")
+        assert len(transit.server.kv.secrets[f"mk-store/{name}"].versions) == 1
 
 
 async def test_a_token_that_others_may_read_is_refused(transit: Served, tmp_path: Path) -> None:
@@ -264,7 +312,7 @@ async def test_an_outage_is_transient_visible_and_stops_nothing_that_is_open(tra
 
 
 async def test_nobody_at_the_address_is_transient_and_no_token_is_told(tmp_path: Path) -> None:
-    server = VaultServer("http://127.0.0.1:1", token_file(tmp_path, "hidden-token"))
+    server = VaultServer("http://127.0.0.1:1", token_file(tmp_path, "token", "hidden-token"))
     client = Transit(server)
     with pytest.raises(KeyServiceUnavailable) as caught:
         await client.status()
