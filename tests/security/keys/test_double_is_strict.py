@@ -65,11 +65,11 @@ def test_transits_answers_are_the_same(both: tuple[KeyServer, KeyServer]) -> Non
     ]
     for change in (
         lambda text: text,
-        lambda text: text.replace("v1", "v0"),
-        lambda text: text.replace("v1", "v2"),
-        lambda text: text.replace("v1", "v+1"),
-        lambda text: text.replace("v1", "v01"),
-        lambda text: text.replace("v1", "vx"),
+        lambda text: text.replace("v1", "v0", 1),
+        lambda text: text.replace("v1", "v2", 1),
+        lambda text: text.replace("v1", "v+1", 1),
+        lambda text: text.replace("v1", "v01", 1),
+        lambda text: text.replace("v1", "vx", 1),
         lambda text: text[:40] + "\n" + text[40:],
         lambda text: text + "\r\n",
         lambda text: " " + text,

@@ -104,9 +104,9 @@ async def test_a_form_that_a_server_would_read_and_never_write_is_refused(provid
     wrapped = await provider.wrap(1, b"k" * 32, b"aad")
     start, middle = len(b"vault:v1:"), len(wrapped) // 2
     for changed in (
-        wrapped.replace(b"v1", b"v+1"),
-        wrapped.replace(b"v1", b"v01"),
-        wrapped.replace(b"v1", b"v0"),
+        wrapped.replace(b"v1", b"v+1", 1),
+        wrapped.replace(b"v1", b"v01", 1),
+        wrapped.replace(b"v1", b"v0", 1),
         wrapped[:middle] + b"\n" + wrapped[middle:],
         wrapped[:start] + b"\r\n" + wrapped[start:],
         wrapped + b"\n",
