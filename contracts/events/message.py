@@ -20,6 +20,7 @@ from contracts.events.event import (
     Attachment,
     Event,
     PersonalText,
+    PersonalTexts,
     ProviderError,
     PublicFlag,
     PublicNumber,
@@ -40,6 +41,8 @@ class Message(Value):
     attachments: tuple[Attachment, ...] = ()
     payload: PersonalText = None
     """What the business hid behind the button or quick reply that the person tapped."""
+    commands: PersonalTexts = ()
+    """Messenger: those of the business's commands that the person put into the text."""
     reply_to: PersonalText = None
     """The id of the message that this one answers."""
     reply_to_author: PersonalText = None

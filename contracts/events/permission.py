@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from contracts.events.account import CONNECTING
-from contracts.events.declaration import Family, Moment, RetentionClass, Scope
+from contracts.events.declaration import Family, RetentionClass, Scope
 from contracts.events.event import HIDDEN, PERSONAL, Event, PersonalText, PublicText, PublicTexts, Value
 
 
@@ -74,7 +74,6 @@ _MEASURING = Family(
     "show the company which of its ads and chats led to something",
     RetentionClass.ACCOUNT,
     Scope.ACCOUNT,
-    occurred_at=Moment.VALUE,
     directions=("system",),
 )
 

@@ -11,17 +11,34 @@ from router.split.identity import Person, person_by
 from router.split.item import Direction, Item
 from router.split.messaging_notice import KINDS, REFERRAL, notice_item
 from router.split.plan import inside, plan, read
-from router.split.reading import Json, as_flag, as_id, as_list, as_object, as_text, as_word, content_hash
+from router.split.reading import (
+    Json,
+    as_flag,
+    as_id,
+    as_list,
+    as_number,
+    as_object,
+    as_text,
+    as_word,
+    content_hash,
+)
 from router.split.times import time_ms
 
-_TEXT_ONLY: Final = 2
-"""A message with so few fields has nothing beside `mid` and `text`."""
+_TEXT_ONLY: Final = frozenset({"mid", "text"})
+"""A message with just these has nothing beside them."""
 _ATTACHMENT: Final = plan(
     type=(as_text, "type"),
     id=(as_id, "payload.sticker_id", "payload.reel_video_id", "payload.id"),
     url=(as_text, "payload.url", "url", "URL"),
     name=(as_text, "payload.title", "title"),
 )
+
+
+def _names(value: object) -> list[str] | None:
+    names = (as_text(each.get("name")) for each in as_list(value) if isinstance(each, dict))
+    return [name for name in names if name is not None] or None
+
+
 _MORE: Final = plan(
     reply_to=(as_id, "reply_to.mid"),
     story=(inside(plan(id=(as_id, "id"), url=(as_text, "url"))), "reply_to.story"),
@@ -30,6 +47,7 @@ _MORE: Final = plan(
     metadata=(as_text, "metadata"),
     to_self=(as_flag, "is_self"),
     product=(inside(plan(product=(as_id, "id"))), "referral.product"),
+    commands=(_names, "commands"),
 )
 _POSTBACK: Final = plan(
     message_id=(as_id, "mid"),
@@ -37,6 +55,12 @@ _POSTBACK: Final = plan(
     payload=(as_text, "payload"),
     ref=(as_text, "referral.ref"),
     referral=(inside(REFERRAL), "referral"),
+)
+_PLACE: Final = plan(
+    latitude=(as_number, "payload.coordinates.lat"),
+    longitude=(as_number, "payload.coordinates.long"),
+    name=(as_text, "title"),
+    url=(as_text, "url", "URL"),
 )
 _PARTIES: Final = frozenset({"sender", "recipient", "timestamp"})
 _DOMAINS: Final = {"page": Domain.PSID, "instagram": Domain.IGSID}
@@ -137,13 +161,14 @@ def _content(message: Json, mid: str | None) -> dict[str, Any]:
     text = message.get("text")
     if isinstance(text, str):
         part["text"] = text
-    if len(message) > _TEXT_ONLY:
+    if message.keys() != _TEXT_ONLY:
         part |= read(_MORE, message)
-        attachments = [
-            _attachment(each) for each in as_list(message.get("attachments")) if isinstance(each, dict)
-        ]
+        attachments = [each for each in as_list(message.get("attachments")) if isinstance(each, dict)]
         if attachments:
-            part["attachments"] = attachments
+            part["attachments"] = [read(_ATTACHMENT, each) for each in attachments]
+            place = next((each for each in attachments if each.get("type") == "location"), None)
+            if place is not None:
+                part["location"] = read(_PLACE, place)
         payload = as_text(as_object(message.get("quick_reply")).get("payload"))
         if payload is not None:
             part["payload"] = payload
@@ -158,10 +183,6 @@ def _message_type(message: Json) -> str:
     if "text" in message:
         return "text"
     return "attachment" if as_list(message.get("attachments")) else "unsupported"
-
-
-def _attachment(raw: Json) -> dict[str, Any]:
-    return read(_ATTACHMENT, raw)
 
 
 def _edit(place: Place, raw: Json, edit: Json, parties: Parties) -> Item | None:

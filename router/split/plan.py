@@ -16,7 +16,7 @@ Field = tuple[str, Read, str | None, Places]
 """Our field, its reader, and the one plain name it has; or, with None, the places to look in."""
 Plan = Mapping[str, tuple[Field, ...]]
 """By the name under which Meta may have put something: reading costs what was sent, not what could have been."""
-How = tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str]
+How = tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str] | tuple[Read, str, str, str, str]
 
 
 def plan(**fields: How) -> Plan:

@@ -16,7 +16,7 @@ from router.split.identity import NUMBERS_KEPT, Contacts, canonical_phone
 from router.split.item import AccountKey, Item
 from router.split.json_body import to_json
 from router.split.reading import Json, as_id, as_list, as_object, as_text, step
-from router.split.whatsapp_account import account_field
+from router.split.whatsapp_account import account_field, conversion
 from router.split.whatsapp_call import call
 from router.split.whatsapp_chat import chat_message, chat_status
 from router.split.whatsapp_group import (
@@ -33,7 +33,15 @@ from router.split.whatsapp_value import ValueContext
 _HEAD: Final = ("messaging_product", "metadata")
 _CHANGE: Final = ("field", "value")
 _ABOUT_ONE: Final = frozenset(
-    {"messages", "message_echoes", "statuses", "calls", "user_id_update", "user_preferences"}
+    {
+        "messages",
+        "message_echoes",
+        "statuses",
+        "calls",
+        "user_id_update",
+        "user_preferences",
+        "automatic_events",
+    }
 )
 """Lists whose elements are about one person each."""
 _ABOUT_MANY: Final = frozenset({"groups", "state_sync", "history", "errors"})
@@ -217,7 +225,10 @@ def _builder(field: str, name: str) -> Builder:
         )  # Late media of an import: META.md section 8.
     if name == "statuses":
         return call if field == "calls" else chat_status
-    return call if name == "calls" else notice
+    return _OTHER_BUILDERS.get(name, notice)
+
+
+_OTHER_BUILDERS: Final[dict[str, Builder]] = {"calls": call, "automatic_events": conversion}
 
 
 def _history(parts: Parts, context: ValueContext, path: str, chunk: Json) -> None:

@@ -24,6 +24,7 @@ from router.split.reading import (
 )
 from router.split.times import time_ms
 from router.split.whatsapp_person import identity_of
+from router.split.whatsapp_value import ValueContext
 
 _CHANGE: Final = plan(
     phone=(as_id, "phone_number", "display_phone_number"),
@@ -206,6 +207,24 @@ def account_field(place: Place) -> Item:
         person=person,
         direction="system",
         occurred_at_ms=occurred_at_ms,
+        message_id=part.get("message_id"),
+    )
+
+
+def conversion(context: ValueContext, path: str, raw: Json, collection: str) -> Item:
+    """An element of `automatic_events`: it names a message, and nobody unless the value's contacts do.
+
+    developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/reference/automatic_events
+    """
+    place = context.place(path, raw, collection)
+    part = read(_CONVERSION, raw)
+    return compose(
+        place,
+        "conversion.detected",
+        part,
+        person=context.person(identity_of(raw, context.own_phone), place),
+        direction="system",
+        occurred_at_ms=time_ms(raw.get("timestamp")),
         message_id=part.get("message_id"),
     )
 

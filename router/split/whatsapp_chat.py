@@ -128,6 +128,7 @@ def chat_status(context: ValueContext, path: str, raw: Json, collection: str) ->
         discriminator += (
             as_id(raw.get("recipient_participant_user_id"))
             or as_id(raw.get("recipient_participant_id"))
+            or as_id(raw.get("recipient_participant_parent_user_id"))
             or "",
         )
     _add_details(part, raw)

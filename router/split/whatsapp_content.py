@@ -104,8 +104,8 @@ def message_part(raw: Json, kind: str | None, wamid: str | None) -> dict[str, An
             part["text"] = text
     elif kind is not None:
         _add_content(part, kind, content)
-    elif isinstance(raw.get("location"), dict):  # META.md section 5.1: `type` may be missing.
-        _add_content(part, "location", raw["location"])
+    else:
+        _add_unnamed(part, raw)
     for name, (ours, reader) in _AROUND.items():
         if name in raw:
             found = reader(raw[name])
@@ -134,6 +134,18 @@ def _add_content(part: dict[str, Any], kind: str, content: object) -> None:
     reader = _CONTENTS.get(kind)
     if reader is not None:
         part |= {name: value for name, value in reader(kind, content).items() if value is not None}
+
+
+def _add_unnamed(part: dict[str, Any], raw: Json) -> None:
+    """The content of a message without a `type` (META.md section 5.1), by the name under which it stands."""
+    text = as_object(raw.get("text")).get("body")
+    if isinstance(text, str):
+        part["text"] = text
+    for name in raw:
+        # `contacts` inside a message are cards; beside one they are people, and stand elsewhere.
+        if name in _CONTENTS:
+            _add_content(part, name, raw[name])
+            return
 
 
 def _file(kind: str, content: object) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _GROUP: Final = plan(
     subject_changed=(as_flag, "group_subject.update_successful"),
     description_changed=(as_flag, "group_description.update_successful"),
     picture_changed=(as_flag, "profile_picture.update_successful"),
-    errors=(errors, "errors", "group_subject.errors", "group_description.errors"),
+    errors=(errors, "errors", "group_subject.errors", "group_description.errors", "profile_picture.errors"),
 )
 _PERSON: Final = plan(participant_input=(as_id, "input"), errors=(errors, "errors"))
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from contracts.control import IdKind
+from router.split import Item, split
 from tests.fixtures.meta import bodies as meta
 from tests.unit.router_split.notices import account, only, part
 
@@ -100,3 +102,33 @@ def test_an_account_level_field_is_named_after_what_happened_and_is_about_nobody
     assert (found.direction, found.aliases, found.conversation) == ("system", (), None)
     assert found.occurred_at_ms is None
     assert found.discriminator[-1] == str(meta.NOW_S)
+
+
+def test_each_conversion_that_meta_detected_in_a_chat_is_an_event_of_its_message() -> None:
+    lead = {"id": "wamid.A", "event_name": "LeadSubmitted", "timestamp": meta.NOW_S, "ctwa_clid": "C"}
+    bought = lead | {
+        "id": "wamid.B",
+        "event_name": "Purchase",
+        "custom_data": {"currency": "BRL", "value": 2.5},
+    }
+    found = split(meta.whatsapp(meta.value(automatic_events=[lead, bought]), "automatic_events"))
+    first, second = (each for each in found if isinstance(each, Item))
+    assert (first.event_type, first.message_id) == ("conversion.detected", "wamid.A")
+    assert (first.occurred_at_ms, first.aliases) == (meta.NOW_S * 1000, ())
+    assert first.account is not None
+    assert first.account.kind is IdKind.PHONE_NUMBER
+    assert part(first)["click_id"] == "C"
+    assert {name: part(second)[name] for name in ("name", "currency", "value")} == {
+        "name": "Purchase",
+        "currency": "BRL",
+        "value": 2.5,
+    }
+
+
+def test_a_conversion_is_about_the_one_person_whom_meta_names_beside_it() -> None:
+    event = {"id": "wamid.A", "event_name": "LeadSubmitted", "timestamp": meta.NOW_S}
+    value = meta.value(automatic_events=[event], contacts=[meta.contact()])
+    (found,) = split(meta.whatsapp(value, "automatic_events"))
+    assert isinstance(found, Item)
+    assert found.event_type == "conversion.detected"
+    assert found.aliases

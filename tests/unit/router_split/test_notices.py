@@ -265,3 +265,10 @@ def test_a_status_of_a_payment_is_about_money_and_not_about_a_message() -> None:
     found = only(meta.whatsapp(meta.value(statuses=[raw])))
     assert found.event_type == "payment.status_changed"
     assert part(found)["total"] == {"amount": "21000", "offset": 100, "currency": "BRL"}
+
+
+@pytest.mark.parametrize("setting", ["group_subject", "group_description", "profile_picture"])
+def test_why_a_setting_of_a_group_did_not_change_is_said_whichever_it_is(setting: str) -> None:
+    failed = {"update_successful": False, "errors": [{"code": 131009, "title": "T"}]}
+    found = only(in_group("group_settings_update", "group_settings_update", **{setting: failed}))
+    assert part(found)["errors"] == [{"code": 131009, "title": "T"}]

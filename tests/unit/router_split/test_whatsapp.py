@@ -206,20 +206,25 @@ def test_a_status_becomes_a_receipt_of_the_message_with_its_word(word: str, even
     assert item.data["receipt"]["errors"] == [{"code": 131051, "title": "x"}]
 
 
-def test_two_participants_of_a_group_read_the_same_message_as_two_events() -> None:
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("recipient_participant_id", "14155550100", "14155550101"),
+        ("recipient_participant_user_id", "US.1", "US.2"),
+        ("recipient_participant_parent_user_id", "US.ENT.1", "US.ENT.2"),
+    ],
+)
+def test_two_participants_of_a_group_read_the_same_message_as_two_events(
+    name: str, one: str, other: str
+) -> None:
     read = [
-        status(
-            "read",
-            recipient_id="1203@g.us",
-            recipient_type="group",
-            recipient_participant_id=phone,
-        )
-        for phone in ("14155550100", "14155550101")
+        status("read", recipient_id="1203@g.us", recipient_type="group", **{name: participant})
+        for participant in (one, other)
     ]
     first, second = items(whatsapp(value(statuses=read)))
     assert first.discriminator != second.discriminator
     assert first.conversation == second.conversation == "1203@g.us"
-    assert aliases(first) == [(Domain.PHONE, "14155550100")]
+    assert [alias for _, alias in aliases(first)] == [one]
 
 
 def test_the_renamed_parent_field_of_a_status_is_read_under_both_names() -> None:

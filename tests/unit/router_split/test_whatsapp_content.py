@@ -233,3 +233,20 @@ def test_a_status_says_what_it_costs_and_what_the_business_attached() -> None:
         "window": {"id": "C", "origin": "service", "expires_at_ms": 5000},
         "callback_data": "B",
     }
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"text": {"body": "Oi"}}, {"text": "Oi"}),
+        ({"image": {"id": "7"}}, {"attachments": [{"type": "image", "id": "7"}]}),
+        ({"location": {"latitude": 1}}, {"location": {"latitude": 1.0}}),
+        ({"button": {"text": "T", "payload": "P"}}, {"text": "T", "payload": "P"}),
+        ({"novelty": {"body": "Oi"}}, {}),
+        ({"text": 7}, {}),
+    ],
+)
+def test_without_a_type_the_content_is_what_stands_there(
+    content: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert message_of({"from": "553188888888", "id": "wamid.A", "timestamp": "1", **content}) == expected
