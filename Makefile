@@ -17,6 +17,8 @@ INSTALLED := .venv/.installed
 PREPARED := .local/cache/.prepared
 VALIDATOR := contracts/validate/node_modules/.installed
 MATRIX := 4.4.0:18 4.3.1:18 4.4.0:16 4.4.0:15
+# Erasure's protocol and executors speak more SQL than anything else.
+MATRIX_TESTS := tests/integration tests/privacy/erasure/driven tests/privacy/erasure/executors tests/privacy/desk
 
 .PHONY: help
 help: ## List these commands
@@ -97,12 +99,12 @@ test-e2e: install ## The processes together, from webhook to encrypted row
 	$(PYTEST) tests/e2e
 
 .PHONY: test-matrix
-test-matrix: install ## Integration tests on each supported pair of Kafka and PostgreSQL
+test-matrix: install ## Integration tests, and erasure's own, on each supported pair of Kafka and PostgreSQL
 	@for pair in $(MATRIX); do \
 	  kafka=$${pair%:*}; postgres=$${pair#*:}; \
 	  echo "Kafka $$kafka, PostgreSQL $$postgres"; \
 	  $(PY) -m deploy.local prepare --kafka-version $$kafka; \
-	  MKC_KAFKA_VERSION=$$kafka MKC_POSTGRES_VERSION=$$postgres $(PYTEST) tests/integration; \
+	  MKC_KAFKA_VERSION=$$kafka MKC_POSTGRES_VERSION=$$postgres $(PYTEST) $(MATRIX_TESTS); \
 	done
 
 .PHONY: browser

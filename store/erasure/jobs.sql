@@ -51,9 +51,6 @@ WHERE (state NOT IN ('answered', 'refused') OR told_state IS DISTINCT FROM state
 -- name: told
 UPDATE mk.erasure_request SET told_state = $2 WHERE request_id = $1 AND state = $2;
 
--- name: identity_pending
-UPDATE mk.erasure_request SET state = 'identity_pending' WHERE request_id = $1 AND state = 'received' RETURNING 1;
-
 -- $2: effects on a whole account wait until then, unless somebody approved them.
 -- name: decide
 UPDATE mk.erasure_request SET state = 'decided', decided_at = clock_timestamp(), execute_after = $2, due_on = $3

@@ -126,6 +126,14 @@ async def test_no_status_brings_them_back_who_are_the_same_person_as_somebody_er
     assert acting.keys.cell.subjects(acting.tenant)[alias("ana")]["wrapped_dek"] is None
 
 
+async def test_the_same_request_again_is_one_step_with_one_fence(acting: Acting) -> None:
+    acting.said(GONE, "withdrawn")
+    request = asked(acting)
+    steps = await acting.execute(request)
+    assert await acting.execute(request) == steps
+    assert acting.audited(request) == ["erasure.executing", "erasure.executed"]
+
+
 async def test_what_a_lane_wrote_before_it_heard_of_the_withdrawal_goes_when_the_lanes_have_passed(
     acting: Acting,
 ) -> None:

@@ -127,3 +127,19 @@ async def test_a_number_change_seen_late_and_an_erasure_by_the_old_one_reach_eve
     await erase(acting, "old")
     assert acting.texts() == []
     assert {row["wrapped_dek"] for row in acting.keys.cell.subjects(tenant).values()} == {None}
+
+
+async def test_a_join_that_took_effect_takes_none_again_whatever_became_of_the_fence(acting: Acting) -> None:
+    write, tenant = acting.keys.cell.write, acting.tenant
+    await write(tenant, event("old", at=ago(60)), event("new", at=ago(60), received=ago(60)))
+    await erase(acting, "old")
+    await write(tenant, event("new", "old", kind="identity.changed", at=ago(30)))
+    (request,) = await acting.admit_joins()
+    await write(tenant, event("new", at=later(), received=later()))
+    # A stricter fence of one of the two, which the other does not have yet: it has a request of its own.
+    await acting.keys.cell.erase(tenant, "old", watermark=later() + seconds(60))
+    before = acting.keys.cell.subjects(tenant)[alias("new")]
+    steps = await acting.execute(request)
+    assert steps == await acting.execute(request)
+    assert acting.keys.cell.subjects(tenant)[alias("new")] == before
+    assert acting.texts() == ["message.received"]

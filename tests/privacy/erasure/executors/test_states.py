@@ -1,11 +1,14 @@
 """A state only goes forward, for every kind of request: each event in each state, and nothing executes that was not told."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
+from contracts.errors import ContractViolation
 from contracts.outcomes import RefusalReason, State
 from store.erasure.execution import callback
 from store.erasure.jobs import (
@@ -19,6 +22,7 @@ from store.erasure.jobs import (
     set_refused,
     set_told,
 )
+from store.erasure.requests.admit import Admitted, insert
 from tests.integration.store.cell import alias, event
 from tests.privacy.erasure.executors.acting import SIGNER, Acting
 
@@ -107,6 +111,35 @@ async def test_each_event_leads_on_from_its_own_states_and_from_no_other(acting:
             )
             if after.state not in (State.DECIDED, State.REFUSED):
                 assert (await load_job(tools.connection, request)).told_state is state
+
+
+async def test_the_same_request_again_is_the_same_row_in_every_state_and_no_other_takes_its_id(
+    acting: Acting,
+) -> None:
+    now = datetime.now(UTC)
+    async with acting.tools() as tools:
+        for kind, (origin, asked_by) in KINDS.items():
+            column = "subject" if kind == "join" else kind
+            for state, request in zip(State, rows_in(acting, kind, list(State)), strict=True):
+                before = await load_job(tools.connection, request)
+                again = Admitted(
+                    request,
+                    acting.tenant.tenant,
+                    column,
+                    origin,
+                    asked_by,
+                    None,
+                    None,
+                    (b"n" * 16,),
+                    None,
+                    now,
+                    now,
+                )
+                assert await insert(tools.connection, again) is False
+                with pytest.raises(ContractViolation):
+                    await insert(tools.connection, replace(again, tenant_id=acting.keys.tenants[1].tenant))
+                after = await load_job(tools.connection, request)
+                assert (after, after.state) == (before, state)
 
 
 @pytest.mark.parametrize("kind", KINDS)
