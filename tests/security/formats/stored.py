@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import KeyNotYetKnown, TamperedRecord
 from contracts.hybrid import HybridPrivateKey
-from contracts.key_file import RAW_KEYS, PublishedKey
-from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
+from contracts.key_file import RAW_KEYS, REQUEST_KEYS, KeyFile, PublishedKey
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 from runtime.files import SecretFolder
 from store.custody.epochs.export import open_file
 from store.custody.epochs.sealed_file import Header, SealedWriter, export_aad, read_sections
@@ -24,6 +24,7 @@ from store.keys.cells import (
     CellBinding,
     decrypt_cell,
     encrypt_cell,
+    evidence_key_aad,
     kek_aad,
     new_dek,
     open_dek,
@@ -31,6 +32,7 @@ from store.keys.cells import (
     unwrap_key,
     wrap_key,
 )
+from store.keys.evidence import Purpose
 from store.keys.keyring import LocalKeyring
 from store.keys.provider import KeyProvider
 from store.keys.transit import Transit
@@ -59,8 +61,10 @@ def forms(folder: Path) -> Iterator[Form]:
 
         return asyncio.run(run())
 
+    yield _wrapped_evidence_key()
     yield from _under_roots(ask, "")
-    yield _raw_keys_file()
+    yield _keys_file("raw keys' file", RAW_KEYS, "router", "ingest")
+    yield _keys_file("request keys' file", REQUEST_KEYS, "custodian", "router")
 
 
 def transit_forms(server: KeyServer, folder: Path) -> Iterator[Form]:
@@ -181,6 +185,33 @@ def _wrapped_pseudonym_key() -> Form:
     )
 
 
+def _wrapped_evidence_key() -> Form:
+    kek, key_id = AESGCM(os.urandom(32)), UUID(int=0x7777)
+    wrapped = wrap_key(kek, os.urandom(32), evidence_key_aad(TENANT, key_id, Purpose.REQUEST, 5))
+
+    def opened(
+        tenant: UUID = TENANT, key_id: UUID = key_id, purpose: Purpose = Purpose.REQUEST, epoch: int = 5
+    ) -> Opening:
+        aad = evidence_key_aad(tenant, key_id, purpose, epoch)
+        return lambda pieces: unwrap_key(kek, pieces["wrapped"], aad)
+
+    return Form(
+        "wrapped evidence key",
+        {"wrapped": wrapped},
+        opened(),
+        {
+            "to another tenant": opened(tenant=OTHER),
+            "to another key's id": opened(key_id=ROW),
+            "from a request to a hold": opened(purpose=Purpose.HOLD),
+            "to another epoch": opened(epoch=6),
+            "to the place of the pseudonym key": lambda pieces: unwrap_key(
+                kek, pieces["wrapped"], pseudonym_key_aad(TENANT, 5)
+            ),
+        },
+        bits=8,
+    )
+
+
 def _wrapped_kek(ask: Ask, by: str) -> Form:
     wrapped = ask(lambda provider: provider.wrap(1, os.urandom(32), kek_aad(TENANT, 5)))
 
@@ -246,24 +277,28 @@ def _export(ask: Ask, by: str) -> Form:
     )
 
 
-def _raw_keys_file() -> Form:
-    router = Signer.from_bytes("router", os.urandom(32))
+def _keys_file(name: str, kind: KeyFile, by: str, not_by: str) -> Form:
+    signer = Signer.from_bytes(by, os.urandom(32))
+    other_kind = RAW_KEYS if kind is REQUEST_KEYS else REQUEST_KEYS
     now = datetime.now(UTC)
     public = HybridPrivateKey.generate().public.raw
     key = PublishedKey.model_construct(public_key=public, active_from=now, seal_until=now + timedelta(days=4))
 
-    def known(signer: Signer, process: str = "router") -> KnownSigner:
-        return KnownSigner("router", signer.public_raw, RIGHTS_BY_PROCESS[process])
+    def known(signer: Signer, process: str = by) -> KnownSigner:
+        return KnownSigner(by, signer.public_raw, RIGHTS_BY_PROCESS[process])
 
-    def opened(by: KnownSigner) -> Opening:
-        return lambda pieces: RAW_KEYS.decode(pieces["file"], by)
+    def opened(by: KnownSigner, kind: KeyFile = kind) -> Opening:
+        return lambda pieces: kind.decode(pieces["file"], by)
 
     return Form(
-        "raw keys' file",
-        {"file": RAW_KEYS.encode((key,), router)},
-        opened(known(router)),
+        name,
+        {"file": kind.encode((key,), signer)},
+        opened(known(signer)),
         {
-            "signed by another router": opened(known(Signer.from_bytes("router", os.urandom(32)))),
-            "signed by who may not": opened(known(router, "ingest")),
+            f"signed by another {by}": opened(known(Signer.from_bytes(by, os.urandom(32)))),
+            "signed by who may not": opened(known(signer, not_by)),
+            "to the place of the other file": opened(
+                KnownSigner(by, signer.public_raw, frozenset(Right)), other_kind
+            ),
         },
     )

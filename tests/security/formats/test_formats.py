@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.security.formats import records, stored
+from tests.security.formats import records, signed, stored
 from tests.security.formats.form import Form, flipped, reheadered, resized, verdict
 from tests.support.key_server import KeyServer
 from tests.support.transit_server import served
@@ -16,9 +16,11 @@ FORMS = (
     "cell",
     "wrapped DEK",
     "wrapped pseudonym key",
+    "wrapped evidence key",
     "wrapped KEK",
     "export of the key tables",
     "raw keys' file",
+    "request keys' file",
     "event, as a reader opens it",
     "event, its epoch known already",
     "event, as the store opens it",
@@ -30,6 +32,11 @@ FORMS = (
     "quarantine addition of the router's",
     "control record",
     "grant's key",
+    "fence",
+    "outcome",
+    "audit head",
+    "fence, as a database keeps it",
+    "audit head, as a database keeps it",
 )
 """A new format is one line here, and its form beside the others."""
 BY_DOUBLE = ("wrapped KEK, by double", "export of the key tables, by double")
@@ -45,6 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Form]]:
         made = [
             *stored.forms(folder / "keyring"),
             *records.forms(folder / "secrets"),
+            *signed.forms(),
             *stored.transit_forms(server, tmp_path_factory.mktemp("token")),
         ]
         yield {form.name: form for form in made}

@@ -17,16 +17,21 @@ from uuid import UUID
 
 import pytest
 
-from contracts.errors import KeyServiceUnavailable
+from contracts.errors import InvalidSettings, KeyServiceUnavailable
 from contracts.outcomes import State
 from contracts.receipts import read_keys, verify
 from deploy.local.processes import PIPELINE, in_own_loop
 from deploy.local.stack import LocalStack
 from runtime.secrets import KvSecrets
+from runtime.settings import load
 from runtime.vault import VaultClient, VaultServer
+from store.custody.settings import CustodianSettings
 from store.erasure.answers.inventory import ROTATION_TAKES, first_day_after
+from tests.support import scan
 from tests.support.bodies import encode, messenger
 from tests.support.erasure import ERASED, Requests, job, person_request, psid, wait_state
+from tests.support.forms import Wanted
+from tests.support.key_policies import POLICIES
 from tests.support.key_server import KeyServer
 from tests.support.openbao_server import openbao
 from tests.support.servers import free_port
@@ -148,6 +153,28 @@ def test_no_key_lies_on_this_machine_and_nobody_reads_what_is_anothers(kept: Kep
             in_own_loop(read(process, zone, name))
 
 
+def test_no_token_shows_in_an_environment_a_title_or_a_log(kept: Kept) -> None:
+    wanted = Wanted({process: (kept.folder / process).read_text().strip() for process in POLICIES})
+    assert scan.in_files([kept.folder], wanted)[1]
+    assert scan.in_processes(wanted)[1] == []
+    assert scan.in_files([kept.world.service.run_dir], wanted)[1] == []
+
+
+def test_a_custodian_whose_key_server_keeps_backups_too_long_does_not_start(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = Path(f"/proc/{kept.world.node('custodian').pid}/environ").read_bytes().decode()
+    for name, _, value in (line.partition("=") for line in environment.split("\0")):
+        if name.startswith("MKC_CUSTODIAN_"):
+            monkeypatch.setenv(name, value)
+    # Seven days, and half a day for the rotation: twelve hours are left of the eight days.
+    monkeypatch.setenv("MKC_CUSTODIAN_TRANSIT_BACKUP_HOURS", "12")
+    load(CustodianSettings).provider()
+    monkeypatch.setenv("MKC_CUSTODIAN_TRANSIT_BACKUP_HOURS", "13")
+    with pytest.raises(InvalidSettings, match="MKC_CUSTODIAN_ROOT_EPOCH_DAYS"):
+        load(CustodianSettings).provider()
+
+
 def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: Kept) -> None:
     world, tenant = kept.world, kept.tenant
     kept.post("m_2", "second", ANA)
@@ -155,10 +182,6 @@ def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: 
     kept.server.seal()
     kept.post("m_3", "third", BIA)
     world.wait_rows(tenant, 3, 20)
-    for process in HOLDS_KEYS:
-        up = f"mk_{process}_key_provider_up"
-        world.wait_until(lambda p=process, m=up: world.metrics(p)[m] == 0, 20, f"{process} to see it")  # type: ignore[misc]
-        assert world.node(process).readiness()["keys"] is False
     # Erasure has not had this tenant's keys yet: the request is neither refused nor a row, and it shows as unread.
     asked = kept.ask(ANA)
     world.wait_until(lambda: world.metrics("erasure")["mk_erasure_requests_unread"] >= 1, 20, "it to wait")
@@ -166,6 +189,10 @@ def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: 
     kept.post("m_4", "fourth", BIA)
     world.wait_rows(tenant, 4, 20)
     assert job(world, asked) is None
+    for process in HOLDS_KEYS:
+        up = f"mk_{process}_key_provider_up"
+        world.wait_until(lambda p=process, m=up: world.metrics(p)[m] == 0, 20, f"{process} to see it")  # type: ignore[misc]
+        assert world.node(process).readiness()["keys"] is False
 
     # Whoever starts now has nothing open: it waits, takes nothing for tampered and needs no second start.
     cold = ("router", "store", "erasure")
@@ -178,6 +205,7 @@ def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: 
             assert world.node(process).get("/readyz", 1)[0] == 503
         kept.post("m_5", "fifth", BIA)
         assert job(world, asked) is None
+        assert not any(start.done() for start in starts)
         kept.server.unseal()
         for start in starts:
             start.result(40)
