@@ -88,6 +88,9 @@ class Node(ABC):
     def stop(self) -> None:
         """Let the node finish in order; does nothing if it is not running."""
         process = self._process()
+        if process is None and self._child is not None and self.is_child:
+            # Its pid file is gone, it is not: whoever removed the folder must not make us wait for it for ever.
+            process = ProcessIdentity.of(self._child.pid)
         if process is not None:
             process.stop(self.stop_signal, grace_s=_STOP_GRACE_S)
         self._forget()

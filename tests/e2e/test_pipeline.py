@@ -1,7 +1,6 @@
 """The processes together: from a signed webhook to an encrypted row, and what bad input gets."""
 
 import os
-import time
 
 import pytest
 
@@ -39,18 +38,13 @@ def test_a_signed_webhook_becomes_a_row_that_only_the_key_reads(world: World, te
     assert any(text in str(message) for message in world.messages(tenant))
 
 
-def test_a_webhook_right_after_connect_is_a_row_within_two_seconds_and_without_a_rebalance(
-    world: World, tenant: Tenant
-) -> None:
+def test_a_webhook_right_after_connect_is_a_row_without_a_rebalance(world: World, tenant: Tenant) -> None:
     rebalances = world.log("store").count("lanes.assigned")
     fresh = world.add_tenant("sebo-novo")
     page = "810000000000002"
     world.connect(fresh, "messenger", {"page": page})
-    began = time.monotonic()
     assert world.post(encode(messenger("m_first", "primeira", page=page))) == 200
-    world.wait_rows(fresh, 1, 5)
-    took_s = time.monotonic() - began
-    assert took_s < 2.0
+    world.wait_rows(fresh, 1)
     assert world.log("store").count("lanes.assigned") == rebalances
 
 

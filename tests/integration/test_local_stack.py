@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -211,10 +210,8 @@ def test_no_row_value_reaches_the_servers_log(stack: LocalStack) -> None:
 
 def test_a_second_start_on_the_same_root_reuses_the_nodes(stack: LocalStack) -> None:
     pids = (stack.kafka.pid, stack.postgres.pid)
-    started_at = time.monotonic()
     stack.start()
     assert (stack.kafka.pid, stack.postgres.pid) == pids
-    assert time.monotonic() - started_at < 2
 
 
 def test_a_run_that_joins_a_living_stack_does_not_stop_it(stack: LocalStack, root: Path) -> None:
@@ -271,7 +268,9 @@ def test_the_nodes_end_with_an_owner_that_was_killed(own_root: Path) -> None:
         assert eventually_gone(record.process)
 
 
-def test_a_pid_file_that_now_means_another_process_harms_nobody(own_root: Path) -> None:
+def test_a_pid_file_that_now_means_another_process_harms_nobody_and_a_lost_one_keeps_nobody_alive(
+    own_root: Path,
+) -> None:
     with subprocess.Popen(["sleep", "600"]) as stranger:
         try:
             identity = ProcessIdentity.of(stranger.pid)
@@ -280,8 +279,11 @@ def test_a_pid_file_that_now_means_another_process_harms_nobody(own_root: Path) 
             NodeRecord(stale, "other", int(signal.SIGKILL)).write(own_root / "run" / "postgres.pid")
             node = PostgresNode(own_root, port=free_port_base() + 342, version="18")
             node.start()
-            node.stop()
             assert stranger.poll() is None
+            started = ProcessIdentity.of(node.pid)
+            (own_root / "run" / "postgres.pid").unlink()
+            node.stop()
+            assert not started.is_alive()
         finally:
             stranger.kill()
 

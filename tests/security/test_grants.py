@@ -25,6 +25,7 @@ from runtime.kafka.control import ControlReader
 from store.custody.settings import load_control_signers
 from tests.security.conftest import Secured
 from tests.support.bodies import PAGE, encode, messenger
+from tests.support.waiting import until
 from tests.support.world import Tenant, World
 
 TEXT = "a downstream service may read this"
@@ -91,21 +92,17 @@ def posted(secured: Secured) -> Secured:
 
 
 async def read_on(reader: TenantReader) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for _ in reader:
             pass
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(150):
-        if condition():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError("waited 15 s in vain")
+    await until(condition, "a condition", 60)
 
 
 async def first_event(reader: TenantReader) -> Event:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         async for batch in reader:
             for placed in batch.placed:
                 if isinstance(placed.value, Event):

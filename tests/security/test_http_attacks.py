@@ -52,7 +52,7 @@ def delivery(number: int = 0) -> bytes:
     return encode(messenger(f"m_attack{number}", "attack", page=PAGE))
 
 
-async def exchange(secured: Secured, sent: bytes, timeout_s: float = 6) -> bytes:
+async def exchange(secured: Secured, sent: bytes, timeout_s: float = 30) -> bytes:
     """What is answered until the server closes, or has said something and is silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port(secured))
     received = b""
@@ -193,7 +193,7 @@ class GoodTraffic(threading.Thread):
         self.statuses: list[int] = []
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port(self._secured), timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", port(self._secured), timeout=30)
         while not self._enough.is_set():
             self.statuses.append(self._secured.world.post_on(connection, delivery(4)))
             time.sleep(0.01)
@@ -234,7 +234,7 @@ async def _until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     """Drip on until the server ends it; its status, 0 if the connection was reset."""
     answer = b""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (answer := await _read_a_while(reader)):
                 writer.write(b"a")
             await reader.read()

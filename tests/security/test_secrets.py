@@ -143,7 +143,7 @@ def test_the_repr_of_tls_files_names_no_key(secured: Secured) -> None:
 async def refused(dsn: str) -> str:
     """The class of what Postgres answers; empty if it lets in."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=5)
+        connection = await asyncpg.connect(dsn, timeout=30)
     except (asyncpg.PostgresError, OSError) as exc:
         return type(exc).__name__
     await connection.close()

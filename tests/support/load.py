@@ -83,7 +83,7 @@ class Load:
         return encode(whatsapp([message], waba=self._waba, phone_number_id=self._number_id))
 
     def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._world.service.ports.receiver, timeout=8)
+        return http.client.HTTPConnection("127.0.0.1", self._world.service.ports.receiver, timeout=30)
 
     def _count(self, number: int, status: int) -> None:
         with self._lock:

@@ -125,7 +125,7 @@ class Plant(Watched):
     async def stop(process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> int:
         """Signal the router and wait for its end."""
         process.send_signal(number)
-        return await asyncio.wait_for(process.wait(), 15)
+        return await asyncio.wait_for(process.wait(), 60)
 
     @property
     def log(self) -> str:
@@ -204,6 +204,6 @@ class Plant(Watched):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode is not None
         return process.returncode, [json.loads(line) for line in out.decode().splitlines()]

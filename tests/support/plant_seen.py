@@ -3,9 +3,7 @@
 Everything is looked at by the administrator, whose certificate may read all.
 """
 
-import asyncio
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +17,8 @@ from contracts.sealing import RecordOpener
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Signer
 from runtime.kafka.clients import consumer
 from tests.support.plant_control import PlantTenant, Surroundings
+from tests.support.waiting import until
+from tests.support.world import LEAST_PATIENCE_S
 
 
 def known(signer: Signer, process: str) -> KnownSigner:
@@ -47,15 +47,8 @@ class Watched(Surroundings):
 
     @staticmethod
     async def until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-        """Poll a coroutine function until it says something true."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            found = await condition()
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                raise AssertionError(f"waited {timeout_s} s in vain for {what}")
-            await asyncio.sleep(0.05)
+        """Poll a coroutine function until it says something true; patient as `World.wait_until`."""
+        return await until(condition, what, max(timeout_s, LEAST_PATIENCE_S))
 
     async def records(self, topic: str) -> list[Any]:
         """Every record of a topic up to its present end."""

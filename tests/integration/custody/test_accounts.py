@@ -16,6 +16,8 @@ from store.custody.errors import AccountIdTaken, NameTaken, TenantNotReady, Unkn
 from store.custody.operating import Desk
 from store.custody.settings import load_signer
 from tests.integration.custody.conftest import Cell
+from tests.support.waiting import until
+from tests.support.world import WAITING_FOR_LOCKS
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
@@ -82,7 +84,7 @@ async def test_a_waba_has_several_numbers_but_one_tenant_also_when_two_ask_at_on
         async with other.connection.transaction():
             await other.connection.execute(SQL["claim_waba"], "6")
             late = asyncio.create_task(connect(desk, _number(b, "6", "61")))
-            await asyncio.sleep(0.5)
+            await until(lambda: other.connection.fetchval(WAITING_FOR_LOCKS), "the second command to wait")
             account = uuid4()
             await other.connection.execute(SQL["insert_account"], account, a, "whatsapp", "", "test")
             await other.connection.execute(SQL["insert_account_id"], account, "waba", "6")

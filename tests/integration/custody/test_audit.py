@@ -70,7 +70,7 @@ async def test_of_two_sequencers_one_acts_and_the_other_follows(log: Log) -> Non
 
 
 async def _anchored(log: Log, size: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             last = await read_last(log.cell.kafka, signers, log.cell.tls("operator"))
             if last is not None and last.tree_size == size:

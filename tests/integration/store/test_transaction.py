@@ -14,6 +14,7 @@ from store.lanes.persist import Persisted
 from store.lanes.queries import lock_number
 from store.lanes.transaction import store_batches
 from tests.integration.store.cell import Cell, alias, event, seconds
+from tests.support.waiting import until
 from tests.support.world import Tenant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -233,7 +234,7 @@ async def test_batches_that_meet_in_opposite_order_never_lock_each_other_up(
         else:
             await blocker.execute(f"INSERT INTO {schema}.alias VALUES ($1, gen_random_uuid())", alias("p20"))
         lanes = [asyncio.create_task(lane(0, one, start)), asyncio.create_task(lane(1, two, 0))]
-        await asyncio.sleep(0.4)
+        await until(lambda: cell.world.waiting_for_locks() == 2, "both to be stopped")
         await in_the_middle.rollback()
         await blocker.close()
         await asyncio.gather(*lanes)

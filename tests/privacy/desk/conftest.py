@@ -47,7 +47,7 @@ class Desk:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         # Without its database it says that it is not ready also before anybody can open a page.
         while self.ready() != (200 if is_ready else 503) or not self.listens():
             assert self.process.poll() is None, self.log()
@@ -68,7 +68,7 @@ class Desk:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(15)
+        code = self.process.wait(60)
         self.process = None
         return code
 

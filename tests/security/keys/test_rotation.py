@@ -17,6 +17,7 @@ from store.lanes.queries import lock_number
 from store.lanes.transaction import store_batches
 from tests.integration.store.cell import alias, event
 from tests.security.keys.cell import KeyCell, Killed, schema_of
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
@@ -142,7 +143,7 @@ async def test_a_writer_that_began_before_the_flip_leaves_no_row_on_the_old_epoc
         # The other tenant was not held up.
         assert cell.epochs(cell.tenants[1])[2] == "current"
         going_on = asyncio.create_task(cell.finish())
-        await asyncio.sleep(0.2)
+        await until(cell.world.waiting_for_locks, "the flip to wait for the writer")
         await writer.execute("COMMIT")
         await going_on
     assert cell.dek_epochs(tenant) == {2}

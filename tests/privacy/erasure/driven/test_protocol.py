@@ -11,6 +11,7 @@ from store.lanes.database import connect
 from store.lanes.queries import lock_number
 from tests.integration.store.cell import Cell, alias, event, seconds
 from tests.support.eraser import Eraser
+from tests.support.waiting import until
 from tests.support.world import Tenant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -226,8 +227,4 @@ async def test_what_a_writer_committed_while_the_lock_was_waited_for_is_erased_t
 
 
 async def _waits_for_lock(cell: Cell) -> None:
-    for _ in range(2_000):
-        if cell.world.sql("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("nobody waits for the tenant's lock")
+    await until(cell.world.waiting_for_locks, "somebody to wait for the tenant's lock")

@@ -94,4 +94,4 @@ async def test_the_last_group_counts_and_what_left_the_topic_unseen_is_missed(
 
 async def test_without_open_notices_kafka_is_asked_nothing(eraser: Eraser) -> None:
     nobody = ReaderGroups("127.0.0.1:1", "test-readers")
-    await asyncio.wait_for(Acknowledgements(eraser.tools, nobody).look(eraser.tools.connection), 5)
+    await asyncio.wait_for(Acknowledgements(eraser.tools, nobody).look(eraser.tools.connection), 60)
