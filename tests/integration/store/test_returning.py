@@ -7,6 +7,7 @@ import pytest
 
 from store.lanes.database import WriteConflict, connect
 from tests.integration.store.cell import Cell, alias, event, seconds
+from tests.support.waiting import until
 from tests.support.world import Tenant
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
@@ -34,7 +35,7 @@ async def test_two_writers_that_see_the_same_returning_person_open_one_generatio
         await cell.write(tenant, two, partition=1, first=0)
 
     writing = asyncio.create_task(second())
-    await asyncio.sleep(0.2)
+    await until(cell.world.waiting_for_locks, "the second to wait")
     await first.execute("COMMIT")
     await first.close()
     await writing
