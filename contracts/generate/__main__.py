@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Final
 
 from contracts.errors import InvalidSettings
 from contracts.events.registry import EVENT_TYPES
 from contracts.generate.breaking import all_changes
 from contracts.generate.files import generated, schemas
 from contracts.generate.history import ROOT, SCHEMAS, revisions_with_readers, schemas_at, schemas_here
+
+MOST_SAID: Final = 4
+"""Revisions that the check names."""
 
 
 def write(root: Path) -> int:
@@ -51,6 +55,10 @@ def breaks(root: Path, bases: list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _said(bases: list[str]) -> str:
+    return ", ".join(bases) if len(bases) <= MOST_SAID else f"{bases[0]} and {len(bases) - 1} others"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0: written, or nothing stale and nothing broken; 1: the check failed; 2: wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m contracts.generate", description=__doc__)
@@ -59,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--base",
         action="append",
         metavar="REV",
-        help="revisions that readers may have: releases, HEAD and its parent unless given",
+        help="revisions that readers may have: unless given, releases (before the first: revisions of the schemas), HEAD and its parent",
     )
     options = parser.parse_args(arguments)
     if not options.check:
@@ -75,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(f"{len(EVENT_TYPES)} event types: nothing stale, nothing broken since {', '.join(bases)}")
+        print(f"{len(EVENT_TYPES)} event types: nothing stale, nothing broken since {_said(bases)}")
     return 1 if problems else 0
 
 

@@ -1,8 +1,10 @@
 """What changed between two schemas for those who read the events, in words, and which of it breaks them.
 
 Breaking: what a reader of the older schema could not read any more, or an older event that the newer schema refuses: a
-field removed, retyped or no longer always there, a new required field, a narrowed enum, a tightened limit, a type gone.
-Additions are not: readers ignore what they do not know.
+field removed, retyped or no longer always there, a new required field, another enum, limit or shape, a type gone. And what
+a reader was told to keep and to protect: a personal field that is public now, another retention class, legal basis or scope.
+New optional fields and types are not: readers ignore names that they do not know. Our own records between processes may
+also gain words and shapes, since both ends are released together.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ _ANY: Final = "anything"
 _UPPER: Final = ("maxLength", "maxItems", "maximum", "exclusiveMaximum", "maxProperties")
 _LOWER: Final = ("minLength", "minItems", "minimum", "exclusiveMinimum", "minProperties")
 _EXACT: Final = ("pattern", "format", "contentEncoding", "multipleOf", "uniqueItems")
+_EVENTS: Final = "urn:mkchannels:event:"
+"""Whose readers are other companies' services: each keeps to the words and shapes of the release that it installed."""
+_PROMISED: Final = ("x-legal-basis", "x-retention", "x-scope")
 _DECLARED: Final = {
     "x-purpose": "purpose",
     "x-legal-basis": "legal basis",
@@ -54,7 +59,7 @@ def breaking_changes(old: Schema, new: Schema) -> list[str]:
 def changes(old: Schema, new: Schema, where: str = "data") -> list[Change]:
     """Every difference that means something, in the order of the older schema's fields."""
     found = [
-        Change(where, f"{word} was {_text(old.get(name))}, is now {_text(new.get(name))}")
+        Change(where, f"{word} was {_text(old.get(name))}, is now {_text(new.get(name))}", name in _PROMISED)
         for name, word in _DECLARED.items()
         if name in old and old[name] != new.get(name)
     ]
@@ -71,7 +76,7 @@ def all_changes(old: Versions, new: Versions) -> list[Change]:
             found.append(Change(name, "the event type is gone", breaks=True))
         elif (name, version) not in new:
             found.append(Change(name, f"the schema of version {version} is gone", breaks=True))
-        else:
+        elif schema != new[name, version]:
             found += changes(schema, new[name, version], name)
     for name, version in sorted(latest.items()):
         if name not in before:
@@ -97,14 +102,26 @@ class _Comparison:
 
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old, self._new = old, new
+        self._closed = str(old.get("$id", "")).startswith(_EVENTS)
 
     def values(
-        self, old: Schema, new: Schema, where: str, above: frozenset[tuple[str, str]]
+        self,
+        old: Schema,
+        new: Schema,
+        where: str,
+        above: frozenset[tuple[str, str]],
+        personal: tuple[bool, bool] = (False, False),
     ) -> Iterator[Change]:
-        """`above`: the pairs of references that are being compared already (a schema may contain itself)."""
-        if old.get("x-personal", False) != new.get("x-personal", False):
-            marked = "now" if new.get("x-personal") else "no longer"
-            yield Change(where, f"is {marked} marked as personal")
+        """`above`: the pairs of references that are being compared already (a schema may contain itself).
+
+        `personal`: whether a mark above covers the value, before and now.
+        """
+        was_marked, is_marked = bool(old.get("x-personal")), bool(new.get("x-personal"))
+        personal = personal[0] or was_marked, personal[1] or is_marked
+        if personal == (True, False) and not _holds_more(self._old, old):
+            yield Change(where, "is no longer marked as personal", breaks=True)
+        elif was_marked != is_marked:
+            yield Change(where, f"is {'now' if is_marked else 'no longer'} marked as personal")
         if "default" in old and old.get("default") != new.get("default"):
             yield Change(
                 where, f"its default was {_text(old['default'])}, is now {_text(new.get('default'))}"
@@ -120,6 +137,7 @@ class _Comparison:
                 [(name, schema) for found, name, schema in news if found == kind],
                 where,
                 above,
+                personal,
             )
 
     def _of_kind(
@@ -128,6 +146,7 @@ class _Comparison:
         news: list[tuple[str, Schema]],
         where: str,
         above: frozenset[tuple[str, str]],
+        personal: tuple[bool, bool],
     ) -> Iterator[Change]:
         if len(olds) == 1 and len(news) == 1:
             pairs = [(*olds[0], *news[0])]
@@ -137,29 +156,40 @@ class _Comparison:
             for name in sorted(dict(olds).keys() - by_name.keys()):
                 yield Change(where, f"is never {name} any more", breaks=True)
             for name in sorted(by_name.keys() - dict(olds).keys()):
-                yield Change(where, f"may now also be {name}")
+                yield Change(where, f"may now also be {name}", self._closed)
         for old_name, old, new_name, new in pairs:
             if (old_name, new_name) not in above:
-                yield from self._one(old, new, where, above | {(old_name, new_name)} if old_name else above)
+                inside = above | {(old_name, new_name)} if old_name else above
+                yield from self._one(old, new, where, inside, personal)
 
     def _one(
-        self, old: Schema, new: Schema, where: str, above: frozenset[tuple[str, str]]
+        self,
+        old: Schema,
+        new: Schema,
+        where: str,
+        above: frozenset[tuple[str, str]],
+        personal: tuple[bool, bool],
     ) -> Iterator[Change]:
-        yield from _words(old, new, where)
-        yield from _limits(old, new, where)
-        yield from self._properties(old, new, where, above)
+        yield from _words(old, new, where, closed=self._closed)
+        yield from _limits(old, new, where, closed=self._closed)
+        yield from self._properties(old, new, where, above, personal)
         if "items" in old and "items" in new:
-            yield from self.values(old["items"], new["items"], f"{where}[]", above)
+            yield from self.values(old["items"], new["items"], f"{where}[]", above, personal)
         elif "items" in new:
             yield Change(where, "its entries are now typed", breaks=True)
         before, after = old.get("additionalProperties", True), new.get("additionalProperties", True)
         if isinstance(before, dict) and isinstance(after, dict):
-            yield from self.values(before, after, f"{where}.*", above)
+            yield from self.values(before, after, f"{where}.*", above, personal)
         elif before != after and after is not True:
             yield Change(where, "allows fewer names than before", breaks=True)
 
     def _properties(
-        self, old: Schema, new: Schema, where: str, above: frozenset[tuple[str, str]]
+        self,
+        old: Schema,
+        new: Schema,
+        where: str,
+        above: frozenset[tuple[str, str]],
+        personal: tuple[bool, bool],
     ) -> Iterator[Change]:
         before, after = old.get("properties", {}), new.get("properties", {})
         was_required, is_required = set(old.get("required", ())), set(new.get("required", ()))
@@ -172,7 +202,7 @@ class _Comparison:
                 yield Change(path, "is now required", breaks=True)
             if name in was_required - is_required:
                 yield Change(path, "is no longer always there", breaks=True)
-            yield from self.values(schema, after[name], path, above)
+            yield from self.values(schema, after[name], path, above, personal)
         for name in after:
             if name not in before:
                 if old.get("additionalProperties") is False:
@@ -182,6 +212,14 @@ class _Comparison:
                 else:
                     what, breaks = "is new and optional", False
                 yield Change(f"{where}.{name}", what, breaks)
+
+
+def _holds_more(root: Schema, schema: Schema) -> bool:
+    """Whether there are values inside it that a mark of their own can cover."""
+    return any(
+        "properties" in one or "items" in one or isinstance(one.get("additionalProperties"), dict)
+        for _, _, one in _variants(root, schema)
+    )
 
 
 def _variants(root: Schema, schema: Schema) -> Iterator[tuple[str, str, Schema]]:
@@ -215,11 +253,11 @@ def _enum(schema: Schema) -> list[Any] | None:
     return list(words) if words is not None else None
 
 
-def _words(old: Schema, new: Schema, where: str) -> Iterator[Change]:
+def _words(old: Schema, new: Schema, where: str, *, closed: bool) -> Iterator[Change]:
     before, after = _enum(old), _enum(new)
     if after is None:
         if before is not None:
-            yield Change(where, "may now be any word")
+            yield Change(where, "may now be any word", closed)
         return
     if before is None:
         yield Change(where, f"may now only be {_text(after)}", breaks=True)
@@ -229,10 +267,10 @@ def _words(old: Schema, new: Schema, where: str) -> Iterator[Change]:
     if gone:
         yield Change(where, f"is never {_text(gone)} any more", breaks=True)
     if added:
-        yield Change(where, f"may now also be {_text(added)}")
+        yield Change(where, f"may now also be {_text(added)}", closed)
 
 
-def _limits(old: Schema, new: Schema, where: str) -> Iterator[Change]:
+def _limits(old: Schema, new: Schema, where: str, *, closed: bool) -> Iterator[Change]:
     for name in (*_UPPER, *_LOWER, *_EXACT):
         before, after = old.get(name), new.get(name)
         if before == after:
@@ -243,7 +281,9 @@ def _limits(old: Schema, new: Schema, where: str) -> Iterator[Change]:
             loosened = False
         else:
             loosened = after > before if name in _UPPER else after < before
-        yield Change(where, f"{name} was {_text(before)}, is now {_text(after)}", breaks=not loosened)
+        yield Change(
+            where, f"{name} was {_text(before)}, is now {_text(after)}", breaks=closed or not loosened
+        )
 
 
 def _text(value: Any) -> str:

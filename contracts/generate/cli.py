@@ -81,7 +81,7 @@ def _show(name: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps(schema, ensure_ascii=False))
         return 0
-    print(f"{name}  version {schema['x-version']}\n{schema['description']}\n")
+    print(f"{name}  version {schema['x-version']}\n{textwrap.fill(schema['description'], _COLUMNS)}\n")
     kind = EVENT_TYPES.get(name)
     for word, value in _facts(kind) if kind is not None else [("schema", schema["$id"])]:
         print(textwrap.fill(f"{word:<15} {value}", _COLUMNS, subsequent_indent=" " * 16))
@@ -113,7 +113,14 @@ def _facts(kind: EventType) -> list[tuple[str, str]]:
 def _fields(
     root: Schema, schema: Schema, prefix: str, above: frozenset[str]
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Path, type, mark and meaning of each field, those of inner objects after the object."""
+    """Path, type, mark and meaning of each field, those of inner objects after the object.
+
+    Where a document is one of several kinds, each kind is a row, and its fields stand under its name.
+    """
+    for choice in schema.get("oneOf", ()) if schema is root else ():
+        kind, inner = str(choice["$ref"]).rpartition("/")[2], resolve(root, choice)
+        yield kind, "object", "", inner.get("description", "")
+        yield from _fields(root, inner, f"{kind}.", above)
     required = schema.get("required", ())
     for name, field in schema.get("properties", {}).items():
         path = f"{prefix}{name}"

@@ -20,6 +20,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMAS: Final = "contracts/schemas"
 RELEASES_KEPT: Final = 20
 """How many releases back a change must not break."""
+REVISIONS_KEPT: Final = 12
+"""Before the first release: how many revisions of the schemas back."""
 EXAMPLES: Final = "contracts/examples"
 
 
@@ -64,12 +66,20 @@ def schemas_at(revision: str, root: Path = ROOT) -> dict[tuple[str, int], Schema
 
 
 def revisions_with_readers(root: Path = ROOT) -> list[str]:
-    """What somebody may have installed: the latest releases (tags `v…`), and HEAD and its parent, as far as git has them."""
-    tags = _git(root, "tag", "--list", "v*", "--sort=-creatordate") or b""
-    return [
-        *tags.decode().split()[:RELEASES_KEPT],
-        *(name for name in ("HEAD", "HEAD^") if _commit(root, name) is not None),
-    ]
+    """What somebody may have installed: the latest releases (tags `v…`), HEAD and its parent, as far as git has them.
+
+    Before the first release it is each revision that changed a schema: what an earlier one of several commits breaks is
+    found as well.
+    """
+    tags = (_git(root, "tag", "--list", "v*", "--sort=-creatordate") or b"").decode().split()
+    published = tags[:RELEASES_KEPT]
+    if not published:
+        log = (
+            _git(root, "log", "--first-parent", "--format=%h", f"-{REVISIONS_KEPT}", "HEAD", "--", SCHEMAS)
+            or b""
+        )
+        published = log.decode().split()
+    return [*published, *(name for name in ("HEAD", "HEAD^") if _commit(root, name) is not None)]
 
 
 def _commit(root: Path, revision: str) -> bytes | None:

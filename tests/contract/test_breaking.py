@@ -12,7 +12,11 @@ from contracts.generate.breaking import all_changes, breaking_changes, changes
 
 Schema = dict[str, Any]
 OLD: Schema = {
+    "$id": "urn:mkchannels:event:a.b:1",
     "x-retention": "conversation",
+    "x-legal-basis": "lgpd_7_v",
+    "x-scope": "messaging",
+    "x-purpose": "answer",
     "type": "object",
     "properties": {
         "direction": {"enum": ["inbound", "outbound"], "type": "string"},
@@ -20,7 +24,7 @@ OLD: Schema = {
         "parts": {"type": "array", "items": {"$ref": "#/$defs/Part"}},
         "place": {"anyOf": [{"$ref": "#/$defs/Point"}, {"$ref": "#/$defs/Address"}]},
         "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-        "fragment": {},
+        "fragment": {"x-personal": True},
     },
     "required": ["direction", "person"],
     "$defs": {
@@ -117,6 +121,42 @@ BREAKING = {
         lambda s: s.update(additionalProperties=False),
         "data: allows fewer names than before",
     ),
+    "a word more, which readers of the older release refuse": (
+        lambda s: s["properties"]["direction"]["enum"].append("system"),
+        "data.direction: may now also be system",
+    ),
+    "any word, where readers keep to a list": (
+        lambda s: s["properties"]["direction"].pop("enum"),
+        "data.direction: may now be any word",
+    ),
+    "a loosened limit, which readers of the older release keep": (
+        lambda s: s["$defs"]["Person"]["properties"]["code"].update(maxLength=10),
+        "data.person.code: maxLength was 9, is now 10",
+    ),
+    "one more shape, which readers of the older release do not know": (
+        lambda s: s["properties"]["place"]["anyOf"].append({"$ref": "#/$defs/Part"}),
+        "data.place: may now also be Part",
+    ),
+    "a lifted mark": (
+        lambda s: s["properties"]["person"].pop("x-personal"),
+        "data.person.phone: is no longer marked as personal",
+    ),
+    "a mark of a value that holds nothing more": (
+        lambda s: s["properties"]["fragment"].pop("x-personal"),
+        "data.fragment: is no longer marked as personal",
+    ),
+    "another retention class": (
+        lambda s: s.update({"x-retention": "account"}),
+        "data: retention class was conversation, is now account",
+    ),
+    "another legal basis": (
+        lambda s: s.update({"x-legal-basis": "lgpd_7_ix"}),
+        "data: legal basis was lgpd_7_v, is now lgpd_7_ix",
+    ),
+    "another consent scope": (
+        lambda s: s.update({"x-scope": "account"}),
+        "data: consent scope was messaging, is now account",
+    ),
     "a type for what was anything": (
         lambda s: s["properties"].update(fragment={"type": "object"}),
         "data.fragment: was anything, is now object",
@@ -128,27 +168,21 @@ HARMLESS = {
         lambda s: s["$defs"]["Person"]["properties"].update(name={"type": "string"}),
         "data.person.name: is new and optional",
     ),
-    "a widened enum": (
-        lambda s: s["properties"]["direction"]["enum"].append("system"),
-        "data.direction: may now also be system",
+    "a purpose in other words": (
+        lambda s: s.update({"x-purpose": "answer them"}),
+        "data: purpose was answer, is now answer them",
     ),
-    "a loosened limit": (
-        lambda s: s["$defs"]["Person"]["properties"]["code"].update(maxLength=10),
-        "data.person.code: maxLength was 9, is now 10",
-    ),
-    "one more shape": (
-        lambda s: s["properties"]["place"]["anyOf"].append({"$ref": "#/$defs/Part"}),
-        "data.place: may now also be Part",
-    ),
-    "another retention class": (
-        lambda s: s.update({"x-retention": "account"}),
-        "data: retention class was conversation, is now account",
-    ),
-    "a lifted mark": (
-        lambda s: s["properties"]["person"].pop("x-personal"),
-        "data.person: is no longer marked as personal",
+    "a new mark": (
+        lambda s: s["properties"]["direction"].update({"x-personal": True}),
+        "data.direction: is now marked as personal",
     ),
 }
+
+
+def _moved_inside(schema: Schema) -> None:
+    schema["properties"]["person"].pop("x-personal")
+    for inner in schema["$defs"]["Person"]["properties"].values():
+        inner["x-personal"] = True
 
 
 @pytest.mark.parametrize(("edit", "words"), BREAKING.values(), ids=BREAKING)
@@ -161,6 +195,19 @@ def test_it_breaks_nobody_and_is_still_said(edit: Callable[[Schema], object], wo
     new = _changed(edit)
     assert breaking_changes(OLD, new) == []
     assert [str(change) for change in changes(OLD, new)] == [words]
+
+
+def test_a_mark_that_moves_to_everything_inside_protects_as_before() -> None:
+    new = _changed(_moved_inside)
+    assert breaking_changes(OLD, new) == []
+    assert "data.person.phone: is now marked as personal" in [str(one) for one in changes(OLD, new)]
+
+
+def test_our_own_records_between_processes_may_gain_words() -> None:
+    record = {**OLD, "$id": "urn:mkchannels:record:a.b:1"}
+    new = copy.deepcopy(record)
+    new["properties"]["direction"]["enum"].append("system")
+    assert breaking_changes(record, new) == []
 
 
 def test_a_new_field_breaks_readers_that_refuse_unknown_names() -> None:

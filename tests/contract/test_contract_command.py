@@ -36,6 +36,24 @@ def test_show_says_purpose_basis_and_every_field_on_eighty_columns(
     assert not [line for line in printed.splitlines() if line.startswith(" ") and len(line) > 80]
 
 
+@pytest.mark.parametrize("name", sorted({name for name, _ in schemas()} - EVENT_TYPES.keys()))
+def test_show_says_every_field_of_a_record_on_eighty_columns(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", name]) == 0
+    printed = capsys.readouterr().out
+    schema = next(made for (known, _), made in schemas().items() if known == name)
+    kinds = [choice["$ref"].rpartition("/")[2] for choice in schema.get("oneOf", ())]
+    fields = {
+        *schema.get("properties", {}),
+        *(f"{kind}.{field}" for kind in kinds for field in schema["$defs"][kind]["properties"]),
+    }
+    assert fields
+    assert fields <= {line.split()[0] for line in printed.splitlines() if line and not line.startswith(" ")}
+    description, _, _ = printed.partition("\n\n")
+    assert [line for line in description.splitlines() if len(line) > 80] == []
+
+
 def test_show_as_json_is_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert mkc(["contract", "show", "message.received", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == schemas()["message.received", 1]

@@ -62,9 +62,13 @@ def test_a_change_that_breaks_readers_since_a_revision_is_found(tmp_path: Path) 
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "what readers have")
-    git("tag", "v0.1")
     git("commit", "-q", "-m", "later", "--allow-empty")
     git("commit", "-q", "-m", "later still", "--allow-empty")
+    # Before the first release the revision that changed a schema counts, however far back it is.
+    before_any_release = revisions_with_readers(tmp_path)
+    assert before_any_release[1:] == ["HEAD", "HEAD^"]
+    assert breaks(tmp_path, before_any_release[:1]) == ["message.received.mood: is gone"]
+    git("tag", "v0.1", "HEAD~2")
     assert revisions_with_readers(tmp_path) == ["v0.1", "HEAD", "HEAD^"]
     assert breaks(tmp_path, ["v0.1"]) == ["message.received.mood: is gone"]
 
