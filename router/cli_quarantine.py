@@ -30,6 +30,7 @@ from router.settings import RouterSettings
 from router.split.delivery import split
 from router.split.item import BadItem
 from runtime import logging
+from runtime.arguments import count
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.kafka.quarantine import SetAside, put_back, read_all
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="one JSON object a line")
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--reason", help="only records with an item of this reason")
-    chosen.add_argument("--limit", type=int, default=100, help="at most so many, newest last (default 100)")
+    chosen.add_argument("--limit", type=count, default=100, help="at most so many, newest last (default 100)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", parents=[common, chosen], help="when, from where, why, how many items")
     show = commands.add_parser("show", parents=[common], help="one record: each item and its reason")

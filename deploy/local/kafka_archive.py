@@ -59,6 +59,10 @@ async def _exercise(bootstrap: str) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(_TOPIC, num_partitions=1, replication_factor=1)])
+        async with asyncio.timeout(20):
+            # A client that asks too early logs an error, which is the first thing that somebody new would read.
+            while not await _is_led(admin):  # noqa: ASYNC110  # the client has no event for it
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all") as producer:
@@ -73,6 +77,11 @@ async def _exercise(bootstrap: str) -> None:
         async with asyncio.timeout(20):
             await consumer.getone()
         await consumer.commit()
+
+
+async def _is_led(admin: AIOKafkaAdminClient) -> bool:
+    (topic,) = await admin.describe_topics([_TOPIC])
+    return topic["error_code"] == 0 and any(part["leader"] >= 0 for part in topic["partitions"])
 
 
 def _free_ports() -> tuple[int, int]:

@@ -22,6 +22,7 @@ from contracts.errors import KeyNotYetKnown, TransientError, broker_error
 from contracts.events.registry import EVENT_TYPES
 from contracts.events.words import in_words, shown
 from contracts.topics import tenant_events_topic
+from runtime.arguments import count
 from runtime.kafka.clients import consumer as make_consumer
 from runtime.kafka.control import ControlReader
 from runtime.secrets import closing_all, secrets_from
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--purpose", metavar="TEXT", help="why you read this; recorded")
     parser.add_argument("--who", help="who reads, if not the user logged in here; recorded")
     parser.add_argument("--follow", action="store_true", help="go on with new events until Ctrl-C")
-    parser.add_argument("--limit", type=int, help="only the last so many of each partition")
+    parser.add_argument("--limit", type=count, help="only the last so many of each partition")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 
@@ -128,7 +129,7 @@ async def _records(
     first = await reader.beginning_offsets(every)
     end = await reader.end_offsets(every)
     for at in every:
-        reader.seek(at, first[at] if limit is None else max(first[at], end[at] - max(0, limit)))
+        reader.seek(at, first[at] if limit is None else max(first[at], end[at] - limit))
     left = {at for at in every if await reader.position(at) < end[at]}
     while left or follow:
         batches = await reader.getmany(timeout_ms=300)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from contracts.errors import InvalidSettings
+from runtime.arguments import count
 from runtime.settings import load
 from store.keys.settings import provider_from
 from store.lanes.reading import connected, find_tenant, read_messages, recorded, say, text_of, whoever
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tenant", metavar="TENANT", help="name or id")
     parser.add_argument("--purpose", required=True, metavar="TEXT", help="why you read this; recorded")
     parser.add_argument("--who", help="who reads, if not the user logged in here; recorded")
-    parser.add_argument("--limit", type=int, help="at most so many (default: all)")
+    parser.add_argument("--limit", type=count, help="at most so many (default: all)")
     parser.add_argument(
         "--conversation", metavar="HEX", help="only this conversation (mkc events shows them)"
     )
@@ -46,8 +47,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _read(options: argparse.Namespace, settings: ReaderSettings) -> int:
-    if options.limit is not None and options.limit < 0:
-        raise InvalidSettings("--limit: below 0")
     try:
         conversation = bytes.fromhex(options.conversation) if options.conversation else None
     except ValueError as exc:

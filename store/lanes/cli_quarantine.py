@@ -19,6 +19,7 @@ from contracts.control import ControlView
 from contracts.errors import KeyNotYetKnown, ReplayLimit
 from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, Right, Signer
 from runtime import logging
+from runtime.arguments import count
 from runtime.files import read_secret
 from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="one JSON object a line")
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--reason", help="only records of this reason")
-    chosen.add_argument("--limit", type=int, default=100, help="at most so many, newest last (default 100)")
+    chosen.add_argument("--limit", type=count, default=100, help="at most so many, newest last (default 100)")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", parents=[common, chosen], help="when, from where, why")
     show = commands.add_parser("show", parents=[common], help="one record and its reason")

@@ -111,9 +111,14 @@ def percentile(times: Sequence[float], share: float) -> float:
 
 
 def main(count: int) -> None:
-    """One run."""
-    root = Path(tempfile.mkdtemp(prefix="mkc-bench-erasure-"))
-    root.chmod(0o755)
+    """One run, of which nothing stays."""
+    with tempfile.TemporaryDirectory(prefix="mkc-bench-erasure-") as folder:
+        Path(folder).chmod(0o755)
+        measure(Path(folder), count)
+
+
+def measure(root: Path, count: int) -> None:
+    """One run under `root`."""
     with LocalStack(root, port_base=PORT_BASE, profile="bench") as stack, World.on(stack, PORT_BASE) as world:
         world.start(["custodian", "erasure"])
         cell = Cell(world)

@@ -101,9 +101,14 @@ async def rotate(cell: Cell, keys: Path) -> tuple[float, float, int]:
 
 
 def main(count: int) -> None:
-    """One run."""
-    root = Path(tempfile.mkdtemp(prefix="mkc-bench-rotation-"))
-    root.chmod(0o755)
+    """One run, of which nothing stays."""
+    with tempfile.TemporaryDirectory(prefix="mkc-bench-rotation-") as folder:
+        Path(folder).chmod(0o755)
+        measure(Path(folder), count)
+
+
+def measure(root: Path, count: int) -> None:
+    """One run under `root`."""
     with LocalStack(root, port_base=PORT_BASE, profile="bench") as stack, World.on(stack, PORT_BASE) as world:
         world.start(["custodian"])
         cell = Cell(world)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from contracts.erasure_requests import Identifier
 from contracts.pseudonyms import phone_forms
+from runtime.arguments import count
 from store.custody.operating import at_desk, parser_for, with_json
 from store.erasure.operator.cli_ask import ask_for_list, ask_for_person
 from store.erasure.operator.cli_preview import preview_person, preview_request
@@ -144,9 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("request", nargs="?", type=UUID, metavar="REQUEST", help="one request, in detail")
     show.add_argument("--tenant", help="only this tenant's (name or id)")
-    show.add_argument(
-        "--limit", type=_positive, default=50, help="at most so many (default 50), open ones first"
-    )
+    show.add_argument("--limit", type=count, default=50, help="at most so many (default 50), open ones first")
     second = with_json(
         commands.add_parser(
             "approve",
@@ -206,9 +205,3 @@ def _date(text: str) -> date:
             "no list of Meta's has that date: it lies before all of them or has not come yet"
         )
     return given
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 1 << 31:
-        raise argparse.ArgumentTypeError("not a number from 1 on")
-    return int(text)

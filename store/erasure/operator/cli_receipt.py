@@ -18,6 +18,7 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts.errors import InvalidSettings, PermanentError
 from contracts.receipts import MOST_BYTES, ErasureReceipt, read_keys, verify
+from runtime.arguments import count
 from runtime.files import write_atomic
 from runtime.settings import ProcessSettings, load
 from store.erasure.verification.live import Looked, look
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     take.add_argument("tenant", metavar="TENANT", help="name or id")
     take.add_argument("file", type=Path, metavar="FILE", help="where it is written")
-    take.add_argument("--limit", type=int, default=50, help="how many rows, at random (default 50)")
+    take.add_argument("--limit", type=count, default=50, help="how many rows, at random (default 50)")
     check.add_argument("--json", action="store_true", help="print JSON instead of text")
     return parser
 
@@ -117,8 +118,6 @@ def _live_lines(looked: Looked) -> list[str]:
 
 
 async def _sample(options: argparse.Namespace, settings: ReaderSettings) -> int:
-    if options.limit < 0:
-        raise InvalidSettings("--limit: below 0")
     async with connected(settings) as connection:
         tenant = await find_tenant(connection, options.tenant)
         async with connection.transaction(readonly=True):
