@@ -85,6 +85,16 @@ async def test_two_fences_of_one_person_leave_only_what_came_after_both(cell: Ce
     await apply(cell, fence(tenant, "ana", subject=subject, generation=2))
     row = cell.subjects(tenant)[alias("ana")]
     assert (row["generation"], row["erased_through_gen"], row["wrapped_dek"]) == (3, 2, None)
+    # An older one that comes after them, as it does where two topics were written together, loosens neither.
+    early = datetime.now(UTC) - seconds(60)
+    await apply(cell, fence(tenant, "ana", subject=subject, at=early))
+    assert cell.subjects(tenant)[alias("ana")] == row
+    # Nor does it number the key of somebody who is back, which a rekey has replaced since.
+    await cell.write(tenant, event("ana", at=later(), received=later()))
+    cell.world.sql(f"UPDATE {tenant.schema}.subject SET generation = 5")
+    back = cell.subjects(tenant)[alias("ana")]
+    await apply(cell, fence(tenant, "ana", subject=subject, at=early))
+    assert cell.subjects(tenant)[alias("ana")] == back
 
 
 async def test_a_key_that_a_rekey_replaced_since_the_restore_goes_as_well(cell: Cell, tenant: Tenant) -> None:
