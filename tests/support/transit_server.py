@@ -162,7 +162,7 @@ class TransitServer:
         if method == "POST":
             _only(fields, {"type", "exportable", "allow_plaintext_backup"})
             assert fields["type"] == "aes256-gcm96"
-            made = TransitKey(fields["exportable"], fields["allow_plaintext_backup"])
+            made = TransitKey(fields.get("exportable", False), fields.get("allow_plaintext_backup", False))
             return _data(self.keys.setdefault(name, made).shown(name))
         if key is None:
             return _refused("could not delete key; not found")

@@ -27,12 +27,14 @@ from runtime.settings import load
 from runtime.vault import VaultClient, VaultServer
 from store.custody.settings import CustodianSettings
 from store.erasure.answers.inventory import ROTATION_TAKES, first_day_after
+from store.keys.transit import Transit
 from tests.support import scan
 from tests.support.bodies import encode, messenger
 from tests.support.erasure import ERASED, Requests, job, person_request, psid, wait_state
 from tests.support.forms import Wanted
 from tests.support.key_policies import POLICIES
 from tests.support.key_server import KeyServer
+from tests.support.old_copies import Copy, copies, opened
 from tests.support.openbao_server import openbao
 from tests.support.servers import free_port
 from tests.support.transit_server import served
@@ -66,6 +68,19 @@ class Kept:
                 return await requests.ask(person_request(self.tenant, psid(person)))
 
         return in_own_loop(write())
+
+    def readable(self, old: list[Copy]) -> list[bytes]:
+        """The messages that open, asked with the custodian's rights."""
+
+        async def read() -> list[bytes]:
+            provider = Transit(VaultServer(self.server.url, self.folder / "custodian", self.server.tls()))
+            try:
+                bodies = [await opened(provider, self.tenant, copy) for copy in old]
+            finally:
+                await provider.close()
+            return [body for body in bodies if body is not None]
+
+        return in_own_loop(read())
 
     def status(self, request: UUID) -> Any:
         """What an operator is shown."""
@@ -225,6 +240,8 @@ def test_an_erasure_is_whole_and_its_root_key_dies_when_the_receipt_says(kept: K
     for number in range(3):
         kept.post(f"m_cida{number}", "segredo da cida", CIDA)
     world.wait_rows(tenant, before + 3, 20)
+    old = copies(world, tenant)
+    assert sum(b"segredo da cida" in body for body in kept.readable(old)) == 3
     sample = kept.folder / "before.jsonl"
     assert world.mkc_raw("receipt", "sample", tenant.name, str(sample))[0] == 0
     asked = kept.ask(CIDA)
@@ -242,7 +259,9 @@ def test_an_erasure_is_whole_and_its_root_key_dies_when_the_receipt_says(kept: K
         "samples of erased people that open: 0",
         "records of the person on the tenant's topic that still read: 0",
     } <= set(live["seen"])
-    # The root key of its epoch is there still, and the receipt says until when, the server's backups included.
+    # The root key of its epoch is there still, and the receipt says until when, the server's backups included: so long whoever
+    # copied the database before, and may ask the server, reads it.
+    assert sum(b"segredo da cida" in body for body in kept.readable(old)) == 3
     assert any("under root epoch 1" in one for one in live["waits"])
     assert server.root_keys() == {"mk-root-1"}
     if server.storage is not None:
@@ -263,6 +282,12 @@ def test_an_erasure_is_whole_and_its_root_key_dies_when_the_receipt_says(kept: K
 
     world.wait_until(destroyed, 60, "the rotation to end")
     assert server.root_keys() == {"mk-root-2"}
+    assert kept.readable(old) == []
+    # Nor with another key in the place of the one that is gone.
+    server.must("POST", "transit/keys/mk-root-1", {"type": "aes256-gcm96"})
+    assert kept.readable(old) == []
+    server.must("POST", "transit/keys/mk-root-1/config", {"deletion_allowed": True})
+    server.must("DELETE", "transit/keys/mk-root-1")
     if server.storage is not None:
         assert list(server.storage.rglob("*mk-root-1*")) == []
     (gone_at,) = destroyed()[0]

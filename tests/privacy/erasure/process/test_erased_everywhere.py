@@ -6,67 +6,26 @@ the key by a rotation of epochs. That the ciphertexts did open before shows that
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts import topics
-from contracts.errors import ServiceError
 from runtime.files import SecretFolder
-from store.keys.cells import CellBinding, decrypt_cell, kek_aad, open_dek
 from store.keys.keyring import LocalKeyring
 from tests.support import scan
 from tests.support.bodies import encode, messenger
 from tests.support.erasure import ERASED, Requests, person_request, psid, read_all, wait_state
 from tests.support.forms import Wanted
-from tests.support.world import Tenant, World, data_folders
+from tests.support.old_copies import copies, opened
+from tests.support.world import World, data_folders
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.slow]
 
 ANA, PAGE = "8741963258741963", "830000000000077"
 TEXT = "canário-da-ana-7f3b"
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """What somebody who copied the database before the erasure has of one message."""
-
-    subject: UUID
-    generation: int
-    row: UUID
-    cell: bytes = field(repr=False)
-    wrapped_dek: bytes = field(repr=False)
-    epoch: int
-    wrapped_kek: bytes = field(repr=False)
-    root: int
-
-
-def copies(world: World, tenant: Tenant) -> list[Copy]:
-    """Of every message there is."""
-    s = tenant.schema
-    rows = world.sql(
-        "SELECT m.subject_id, m.generation, m.id, m.body, s.wrapped_dek, s.dek_epoch, e.wrapped_kek, e.root_epoch"
-        f" FROM {s}.message m JOIN {s}.subject s USING (subject_id) JOIN {s}.epoch e ON e.epoch = s.dek_epoch"
-    )
-    return [Copy(*row) for row in rows]
-
-
-async def opened(provider: LocalKeyring, tenant: Tenant, copy: Copy) -> bytes | None:
-    """With the keys that exist now: everything else the copier has. None if no key opens it."""
-    try:
-        kek = await provider.unwrap(copy.root, copy.wrapped_kek, kek_aad(tenant.tenant, copy.epoch))
-        dek = open_dek(
-            AESGCM(kek), copy.wrapped_dek, tenant.tenant, copy.subject, copy.generation, copy.epoch
-        )
-        binding = CellBinding(tenant.tenant, "message", "body")
-        return decrypt_cell(dek, binding, copy.subject, copy.generation, copy.row, copy.cell)
-    except ServiceError:
-        return None
 
 
 async def keep_for(world: World, milliseconds: int, *names: str) -> None:
