@@ -248,6 +248,9 @@ def _receipt(event_type: str) -> Callable[[Place, Json, Json, Parties], Item | N
         if not mids and watermark is None:
             return None
         reported = event_type == "message.delivered"  # By Meta: nobody acted.
+        acted: tuple[str, ...] = (_sender(raw),)
+        if direction == "outbound" and person.conversation is not None:
+            acted += (person.conversation,)  # The account reads with several people at once.
         return compose(
             place,
             event_type,
@@ -256,7 +259,7 @@ def _receipt(event_type: str) -> Callable[[Place, Json, Json, Parties], Item | N
             direction="system" if reported else direction,
             occurred_at_ms=time_ms(raw.get("timestamp")),
             native_id=only,
-            discriminator=(_sender(raw), as_word(watermark), *mids),
+            discriminator=(*acted, as_word(watermark), *mids),
             message_id=only,
         )
 

@@ -108,6 +108,13 @@ def test_a_page_reads_by_watermark() -> None:
     assert found.data["receipt"]["watermark_ms"] == NOW_MS - 1
 
 
+def test_what_the_account_reads_with_two_people_at_once_is_two_events() -> None:
+    first = only(messaging(item(PAGE, PSID, read={"watermark": NOW_MS})))
+    second = only(messaging(item(PAGE, PSID + "0", read={"watermark": NOW_MS})))
+    assert (first.direction, first.conversation) == ("outbound", PSID)
+    assert first.discriminator != second.discriminator
+
+
 def test_instagram_reads_by_mid() -> None:
     found = only(instagram(item(PSID, INSTAGRAM, read={"mid": "x"})))
     assert (found.event_type, found.message_id) == ("message.read", "x")
