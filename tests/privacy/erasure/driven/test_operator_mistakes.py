@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 PERSON = ("--tenant", "acme", "--identifier", "psid:1")
-LIST = ("--tenant", "acme", "--date", "2026-11-20")
+LIST = ("--tenant", "acme", "--date", "2024-11-20")
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_a_tenant_that_is_not_ready_yet_is_said_to_be_not_ready(acting: Acting, 
         for arguments in (
             ("request", *person),
             ("preview", *person, "--purpose", "x"),
-            ("import", str(file), "--tenant", "soon", "--date", "2026-11-20"),
+            ("import", str(file), "--tenant", "soon", "--date", "2024-11-20"),
         ):
             ended, output, errors = world.mkc_raw("erasure", *arguments)
             assert (ended, output) == (1, ""), arguments
