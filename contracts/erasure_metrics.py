@@ -7,6 +7,15 @@ from typing import Final
 from contracts.metric_spec import AUDIT_REFUSALS, GATE_REFUSALS, MetricSpec
 
 _KINDS: Final = ("subject", "message", "account", "callback")
+_STATES: Final = (
+    "received",
+    "identity_pending",
+    "decided",
+    "refused",
+    "executing",
+    "live_erased",
+    "answered",
+)
 ERASURE_RECEIVED: Final = MetricSpec(
     "mk_erasure_requests_received_total",
     "counter",
@@ -19,18 +28,7 @@ ERASURE_TRANSITIONS: Final = MetricSpec(
     "counter",
     "erasure",
     "States that requests reached, acknowledged on the outcomes topic.",
-    {
-        "kind": _KINDS,
-        "state": (
-            "received",
-            "identity_pending",
-            "decided",
-            "refused",
-            "executing",
-            "live_erased",
-            "answered",
-        ),
-    },
+    {"kind": _KINDS, "state": _STATES},
 )
 ERASURE_AT_META: Final = MetricSpec(
     "mk_erasure_meta_deletions_total",
@@ -44,18 +42,7 @@ ERASURE_OPEN: Final = MetricSpec(
     "gauge",
     "erasure",
     "Requests that are not at their end, by kind and state.",
-    {
-        "kind": _KINDS,
-        "state": (
-            "received",
-            "identity_pending",
-            "decided",
-            "refused",
-            "executing",
-            "live_erased",
-            "answered",
-        ),
-    },
+    {"kind": _KINDS, "state": _STATES},
 )
 ERASURE_FAILED: Final = MetricSpec(
     "mk_erasure_attempts_failed_total",

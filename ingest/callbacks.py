@@ -126,7 +126,7 @@ class RequestSender:
         except PermanentError as exc:
             get_logger().error("callback.refused", exc=exc)
             return False
-        except Exception as exc:
+        except Exception as exc:  # unknown, so not promised: the process stops rather than guess
             self._fail(exc)
             return False
         if sealed_at - taken_at > CLOCK_SLACK_S:

@@ -240,7 +240,7 @@ class BlockPublisher:
         cause: Cause | None = Cause.BROKER
         try:
             cause = await self._send(lane.partition, block)
-        except Exception as exc:
+        except Exception as exc:  # unknown, so not promised: the process stops rather than guess
             self._fail(exc)
             return
         finally:

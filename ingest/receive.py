@@ -113,7 +113,7 @@ class Receiver:
             answer = answers.BY_CODE[exc.code]
         except (asyncio.CancelledError, ConnectionError):
             raise
-        except Exception as exc:
+        except Exception as exc:  # one request's defect is one 500: the others are served
             get_logger().error("request.failed", exc=exc)
             answer = answers.INTERNAL
         connection.body_ended()

@@ -126,7 +126,7 @@ class Outbox:
         try:
             posted.event = maker.make(item, posted.account, posted.endings.origin.received_at_ms)
             posted.requests = request_kind(item)
-        except Exception as exc:
+        except Exception as exc:  # a defect sets one item aside, the record goes on
             logging.get_logger().error("item.defective", exc=exc)
             posted.left = True
             posted.endings.set_aside(posted.number, posted.path, "defect", self._tenant)

@@ -267,7 +267,7 @@ class RecordRouter:
     def _parts(self, body: bytes) -> Sequence[Item | BadItem]:
         try:
             parts = self._split(body)
-        except Exception as exc:
+        except Exception as exc:  # a defect sets one body aside, the record goes on
             return (BadItem("", "defect", None, (type(exc).__name__, *logging.frames_of(exc))),)
         # A delivery in which nothing was found is evidence too.
         return parts or (BadItem("", "contract_violation"),)
@@ -276,7 +276,7 @@ class RecordRouter:
         """None: a defect, logged."""
         try:
             return self._resolver.resolve(item, app, endings.origin.received_at_ms)
-        except Exception as exc:
+        except Exception as exc:  # a defect sets one item aside
             logging.get_logger().error("item.defective", exc=exc)
             return None
 

@@ -63,7 +63,7 @@ async def _supervised(main: Callable[[Supervisor], Awaitable[None]], process: st
         await main(supervisor)
     except InvalidSettings:
         raise
-    except Exception as exc:
+    except Exception as exc:  # whatever it is, the process says its type and ends
         supervisor.fail(exc)
     finally:
         await supervisor.cancel_all()

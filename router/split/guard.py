@@ -61,7 +61,7 @@ class Parts:
         """Build one item; an exception becomes a bad item with type and frames only."""
         try:
             item = build(*args)
-        except Exception as exc:
+        except Exception as exc:  # a defect sets one item aside, its neighbours go on
             self.found.append(_failed(path, account, exc))
             return
         if self.doubts_depth and nests_deeper_than(item.data, DEEPEST):
@@ -79,7 +79,7 @@ class Parts:
         """Let `visit` add the parts inside `path`; an exception in it sets the rest of that part aside."""
         try:
             visit(self, *args)
-        except Exception as exc:
+        except Exception as exc:  # a defect sets one part aside, its neighbours go on
             self.found.append(_failed(path, account, exc))
 
 

@@ -5,12 +5,9 @@ aiokafka has the messages of the protocol and no calls for them. Must never deci
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Collection, Iterable
-from types import TracebackType
 from typing import Any, Final
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import (
     CreateAclsRequest,
@@ -20,6 +17,7 @@ from aiokafka.protocol.admin import (
 
 from contracts.access import Operation, Permit, Resource
 from contracts.errors import BrokerUnavailable, broker_error
+from runtime.kafka.admin import AdminConnection
 
 _ANY, _LITERAL, _PREFIXED = 1, 3, 4
 _ALLOW: Final = 3
@@ -73,28 +71,8 @@ class _Describe(DescribeAclsRequest):  # type: ignore[misc]  # aiokafka has no t
         super().__init__(_ANY, None, _ANY, None, None, _ANY, _ANY)
 
 
-class AclAdmin:
-    """An async context manager. Raises BrokerUnavailable, or AccessRefused for a client that may not."""
-
-    def __init__(self, bootstrap: str, tls: ssl.SSLContext | None) -> None:
-        self._client = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap,
-            request_timeout_ms=10_000,
-            security_protocol="SSL" if tls else "PLAINTEXT",
-            ssl_context=tls,
-        )
-
-    async def __aenter__(self) -> AclAdmin:
-        try:
-            await self._client.start()
-        except KafkaError as exc:
-            raise broker_error(exc, "the admin client cannot reach Kafka") from exc
-        return self
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self._client.close()
+class AclAdmin(AdminConnection):
+    """Raises BrokerUnavailable, or AccessRefused for a client that may not."""
 
     async def existing(self) -> tuple[frozenset[Permit], int]:
         """All permits, and how many entries there are beside them that no permit of ours can say (a DENY, a host, another

@@ -6,15 +6,15 @@ import asyncio
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from contracts.errors import BrokerUnavailable, broker_error
 from contracts.topics import TopicSpec
+from runtime.kafka.admin import AdminConnection
 
 _FIRST_WITH: Final = ((90, "4.1 or newer"), (74, "3.7 or newer"))
 """Request numbers (DescribeShareGroupOffsets, ListClientMetricsResources) and the release that brought them."""
@@ -40,29 +40,12 @@ class TopicSettings:
         return {**config, "min.insync.replicas": str(self.min_insync_replicas)}
 
 
-class TopicAdmin:
-    """Creates and describes topics; an async context manager. Raises BrokerUnavailable when Kafka is away."""
+class TopicAdmin(AdminConnection):
+    """Creates and describes topics."""
 
     def __init__(self, bootstrap: str, settings: TopicSettings, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(bootstrap, tls)
         self._settings = settings
-        self._client = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap,
-            request_timeout_ms=10_000,
-            security_protocol="SSL" if tls else "PLAINTEXT",
-            ssl_context=tls,
-        )
-
-    async def __aenter__(self) -> TopicAdmin:
-        try:
-            await self._client.start()
-        except KafkaError as exc:
-            raise broker_error(exc, "the admin client cannot reach Kafka") from exc
-        return self
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _exc: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self._client.close()
 
     async def cluster(self) -> tuple[int, str]:
         """How many brokers there are, and the oldest Kafka that answers as this one does.

@@ -73,7 +73,7 @@ async def alone(connection: Connection, tenant: TenantSchema) -> AsyncIterator[N
     try:
         with translated():
             yield
-    except Exception:
+    except Exception:  # undone, and told on as it is
         if not connection.is_closed():
             with translated():
                 await transaction.rollback()

@@ -147,9 +147,7 @@ class TenantOpener:
             raise
         except PermanentError as exc:
             reason = exc.code
-        except (
-            Exception
-        ) as exc:  # a bug in pure code takes this record out, not its lane: type and frames only
+        except Exception as exc:  # a bug in pure code takes this record out, not its lane
             logging.get_logger().error(
                 "record.defect_found",
                 exc=exc,

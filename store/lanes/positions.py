@@ -27,7 +27,16 @@ from runtime import logging
 from runtime.clock import Clock
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.metrics import ProcessMetrics
-from store.lanes.database import Connection, connect, execute, fetch, fetch_row, make_clean, translated
+from store.lanes.database import (
+    Connection,
+    DatabaseFault,
+    connect,
+    execute,
+    fetch,
+    fetch_row,
+    make_clean,
+    translated,
+)
 from store.lanes.gate import FenceGate
 from store.lanes.lane import Lane, Stage, Tenancy
 from store.lanes.persist import Batch, Persisted, Persister
@@ -142,7 +151,7 @@ class Placing:
                 if await self._position(await self._connected(), lane, tenancy) < known:
                     self._log.warning("lane.position_lost", slot=lane.slot, partition=lane.partition)
                     lane.unplace()
-        except Exception as exc:
+        except Exception as exc:  # not compared is doubtful: the next round asks again
             self._are_positions_doubtful = True
             self._log.warning("positions.not_compared", exc=exc)
         finally:
@@ -199,7 +208,7 @@ class Placing:
             self._log.warning("lane.waiting", exc=exc, slot=lane.slot, partition=lane.partition)
         except FatalError:
             raise
-        except Exception as exc:
+        except Exception as exc:  # what nobody foresaw faults this lane alone
             pause_s = lane.fault(self._clock.monotonic())
             self._log.error(
                 "lane.faulted",
@@ -343,9 +352,7 @@ async def check_schema_version(dsn: str, numbers: list[int]) -> None:
     try:
         try:
             rows = await fetch(connection, fixed("migrations"))
-        except TransientError:
-            raise
-        except Exception as exc:
+        except DatabaseFault as exc:
             raise SchemaIncompatible("the database has no schema of ours: start the custodian first") from exc
         if [row["number"] for row in rows] != numbers:
             raise SchemaIncompatible("the database's migrations are not those of this version")

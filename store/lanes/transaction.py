@@ -51,7 +51,7 @@ async def store_batches(
             kept = True
         except DatabaseUnavailable:
             raise
-        except Exception as exc:
+        except Exception as exc:  # it ends one batch; whoever called decides by its type
             endings[index] = exc
             if not shared:
                 break

@@ -235,7 +235,7 @@ class Worker:
                 [batch for _, batch in prepared],
                 lambda index: prepared[index][0].is_owned,
             )
-        except Exception as exc:
+        except Exception as exc:  # each lane's ending is looked at below: transient, fatal or a fault
             endings = [exc] * len(prepared)
         finally:
             await self._clean()
@@ -251,7 +251,7 @@ class Worker:
             lane.retry_later(self._clock.monotonic())
             self._log.warning("lane.waiting", exc=exc, slot=lane.slot, partition=lane.partition)
             return None
-        except Exception as exc:
+        except Exception as exc:  # what nobody foresaw faults this lane alone
             self._fault(lane, exc)
             return None
         return batch

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from struct import Struct
 from typing import Final
 
 import cramjam
 
+from deploy.local.demo.checks import content_of, contents_of
 from tests.support.forms import Wanted
 from tests.support.world import World
 
-_CHUNK: Final = 1 << 20
 _BATCH: Final = Struct(">qiibIh")
 """Base offset, length, leader epoch, magic, CRC, attributes: the start of a batch (KIP-98)."""
 _BATCH_HEAD: Final = 61
@@ -31,7 +31,7 @@ _UNPACK: Final[dict[int, Callable[[bytes], cramjam.Buffer]]] = {
 def in_files(folders: Iterable[Path], wanted: Wanted) -> tuple[int, list[str]]:
     """Bytes searched, and `file: what as which form` for each finding."""
     searched, found = 0, []
-    for path, content in _files(folders):
+    for path, content in contents_of(folders):
         searched += len(content)
         found += [f"{path}: {what}" for what in wanted.found_in(content)]
     return searched, found
@@ -97,7 +97,7 @@ def in_open_files(pids: Iterable[int], wanted: Wanted, but: Iterable[Path] = ())
                 target, mode = os.readlink(entry), entry.stat().st_mode
                 if not stat.S_ISREG(mode) or target.startswith(skipped):
                     continue
-                content = _content(entry)
+                content = content_of(entry)
             except OSError:
                 continue
             count += 1
@@ -113,7 +113,7 @@ def in_temporary_files(folder: Path, since: float, wanted: Wanted) -> tuple[int,
             told = path.lstat()
             if not stat.S_ISREG(told.st_mode) or told.st_mtime < since:
                 continue
-            content = _content(path)
+            content = content_of(path)
         except OSError:
             continue
         count += 1
@@ -140,19 +140,3 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def _files(folders: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                try:
-                    yield path, _content(path)
-                except FileNotFoundError:
-                    continue  # a server removed it meanwhile
-
-
-def _content(path: Path) -> bytes:
-    # Kafka's index files are sparse: megabytes of zeros.
-    with path.open("rb") as file:
-        return b"".join(chunk for chunk in iter(lambda: file.read(_CHUNK), b"") if chunk.strip(b"\0"))

@@ -72,7 +72,7 @@ def check_nothing_personal(folders: Iterable[Path], personal: Iterable[str]) -> 
     """
     searched = 0
     needles = [forms_of(text) for text in personal]
-    for path, content in _contents(folders):
+    for path, content in contents_of(folders):
         searched += len(content)
         for number, forms in enumerate(needles, 1):
             _expect(
@@ -88,18 +88,19 @@ def forms_of(text: str) -> tuple[bytes, ...]:
     return (text.encode(), escaped) if escaped != text.encode() else (text.encode(),)
 
 
-def _contents(folders: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+def contents_of(folders: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Every file below these folders with its bytes, but for whole blocks of zeros. One that goes meanwhile is left out."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
                 try:
-                    yield path, _content(path)
+                    yield path, content_of(path)
                 except FileNotFoundError:
                     continue  # a server removed it meanwhile
 
 
-def _content(path: Path) -> bytes:
-    # Index files are sparse: their apparent size says nothing.
+def content_of(path: Path) -> bytes:
+    """Without whole blocks of zeros: Kafka's index files are sparse, their apparent size says nothing."""
     with path.open("rb") as file:
         parts = []
         while chunk := file.read(_CHUNK):
