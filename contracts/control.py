@@ -56,6 +56,8 @@ class SignerRecord(_Record):
     name: str
     public_key: Base64Bytes
     may: frozenset[Right]
+    others: tuple[Base64Bytes, ...] = ()
+    """Further keys of it that are believed as well: the ones before a change of key, or the next one."""
 
     @property
     def record_id(self) -> str:
@@ -248,7 +250,9 @@ class ControlView:
                 self._remove(key)
             case SignerRecord():
                 if record.name not in self._pinned:
-                    self.signers[record.name] = KnownSigner(record.name, record.public_key, record.may)
+                    self.signers[record.name] = KnownSigner(
+                        record.name, record.public_key, record.may, record.others
+                    )
             case TransportKeyRecord():
                 public = HybridPublicKey.from_bytes(record.public_key)
                 self._transport.setdefault(record.recipient, {})[public.key_id] = (record, public)

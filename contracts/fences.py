@@ -44,9 +44,10 @@ class Fence(BaseModel):
     undated: tuple[HexRef, ...] = Field(default=(), repr=False)
     """Ids of undated rows that were erased."""
     refs: tuple[HexRef, ...] = Field(default=(), repr=False)
-    """Message refs that were erased."""
+    """Of a message: the refs that were erased, with every row that has them. Of a person: refs of what they wrote; what names
+    nobody and has one stays out."""
     account: UUID | None = None
-    """An account whose rows were erased, with all that was first received up to `executed_at_us`."""
+    """An account whose rows were erased: nothing of it is stored any more, for its id is never given again."""
 
 
 def encode(fence: Fence, signer: Signer) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
@@ -70,6 +71,12 @@ def decode(key: bytes, value: bytes, headers: Headers, signers: SignerLookup) ->
 def keep(value: bytes, headers: Headers) -> bytes:
     """The record's value and signature in one, for `erasure_step.fence`: what is written again if the topic is lost."""
     return pack(value, headers)
+
+
+def signed_again(packed: bytes, signer: Signer) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of what `keep` packed, signed by `signer`: its key may be another by now. Raises TamperedRecord."""
+    key, value, _ = kept(packed)
+    return key, value, sign_record(_PURPOSE, key, value, signer)
 
 
 def kept(packed: bytes) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:

@@ -83,15 +83,24 @@ class KnownSigner:
     name: str
     public_raw: bytes
     may: frozenset[Right]
+    others: tuple[bytes, ...] = ()
+    """Further keys of this signer that are believed as well: after a change of key what the one before signed stays on the
+    topics, and a next one is known before it signs."""
 
     def verify(self, signature: bytes, message: bytes, right: Right) -> None:
         """Raises TamperedRecord if the signature is wrong or the signer may not say this."""
         if right not in self.may:
             raise TamperedRecord("the signer may not sign this")
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public_raw).verify(signature, message)
-        except (_BadSignature, ValueError) as exc:
-            raise TamperedRecord("the signature does not verify") from exc
+        if not any(_is_of(raw, signature, message) for raw in (self.public_raw, *self.others)):
+            raise TamperedRecord("the signature does not verify")
+
+
+def _is_of(public_raw: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public_raw).verify(signature, message)
+    except (_BadSignature, ValueError):
+        return False
+    return True
 
 
 SignerLookup = Callable[[str], KnownSigner | None]

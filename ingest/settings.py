@@ -103,20 +103,21 @@ class IngestSettings(ProcessSettings):
 
     def router(self) -> KnownSigner:
         """The router, as far as we believe it: its list of public keys. Raises InvalidSettings."""
-        raw = _public_key(self.router_key_file, "MKC_INGEST_ROUTER_KEY_FILE")
-        return KnownSigner("router", raw, frozenset({Right.SIGN_RAW_KEYS}))
+        raw, *others = _public_keys(self.router_key_file, "MKC_INGEST_ROUTER_KEY_FILE")
+        return KnownSigner("router", raw, frozenset({Right.SIGN_RAW_KEYS}), tuple(others))
 
     def custodian(self) -> KnownSigner:
         """The custodian, as far as we believe it: the list of erasure's public keys. Raises InvalidSettings."""
-        raw = _public_key(self.custodian_key_file, "MKC_INGEST_CUSTODIAN_KEY_FILE")
-        return KnownSigner("custodian", raw, frozenset({Right.SIGN_REQUEST_KEYS}))
+        raw, *others = _public_keys(self.custodian_key_file, "MKC_INGEST_CUSTODIAN_KEY_FILE")
+        return KnownSigner("custodian", raw, frozenset({Right.SIGN_REQUEST_KEYS}), tuple(others))
 
 
-def _public_key(path: Path, setting: str) -> bytes:
+def _public_keys(path: Path, setting: str) -> list[bytes]:
+    """One a line: the present one first, then those that are believed as well."""
     try:
-        raw = b64decode(path.read_bytes(), validate=False)
+        keys = [b64decode(line, validate=True) for line in path.read_bytes().split()]
     except (OSError, ValueError) as exc:
         raise InvalidSettings(f"{setting}: cannot be read") from exc
-    if len(raw) != 32:
+    if not keys or any(len(raw) != 32 for raw in keys):
         raise InvalidSettings(f"{setting}: is not a public key of 32 bytes")
-    return raw
+    return keys

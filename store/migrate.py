@@ -25,16 +25,25 @@ if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
+FUNCTIONS: Final = Path(__file__).with_name("functions")
+"""Functions that several migrations replace, each in one file as it is now."""
 TENANT_MIGRATIONS: Final = Path(__file__).with_name("tenant_migrations")
 LOCK_TIMEOUT_MS: Final = 5_000
 STATEMENT_TIMEOUT_MS: Final = 60_000
 _ADVISORY_LOCK: Final = 0x6D6B_0001
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+INCLUDE: Final = re.compile(r"^-- include: ([a-z0-9_]+\.sql) ([0-9a-f]{16})$", re.MULTILINE)
+"""A function's file, and the first half of its SHA-256 when the migration was written: a test holds the last one that
+includes a file against it, so that nobody changes the file without a migration that brings the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One file of `migrations/`."""
+    """One file of `migrations/`. `sql`: with what it includes of `functions/`, as that is now; the digest is of the file alone.
+
+    So a function has one text, whichever migration brings it: of several that include it the last one that a database lacks
+    puts the present one there.
+    """
 
     number: int
     name: str
@@ -50,10 +59,18 @@ def known(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
         if match is None:
             raise SchemaIncompatible("a migration's file name is not <number>_<name>.sql")
         raw = path.read_bytes()
-        found.append(Migration(int(match[1]), match[2], raw.decode(), hashlib.sha256(raw).digest()))
+        sql = INCLUDE.sub(_included, raw.decode())
+        found.append(Migration(int(match[1]), match[2], sql, hashlib.sha256(raw).digest()))
     if [migration.number for migration in found] != list(range(1, len(found) + 1)):
         raise SchemaIncompatible("the migrations are not numbered 1, 2, 3, …")
     return tuple(found)
+
+
+def _included(line: re.Match[str]) -> str:
+    try:
+        return (FUNCTIONS / line[1]).read_text()
+    except OSError as exc:
+        raise SchemaIncompatible("a migration includes a function that is not there") from exc
 
 
 async def _applied(connection: Connection) -> dict[int, bytes]:

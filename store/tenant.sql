@@ -38,6 +38,8 @@ CREATE TABLE {schema}.subject (
     -- Of a subject under rekey: the generation and the epoch of the old DEK, whose wrap is `rekey_from`.
     rekey_from_gen      smallint,
     rekey_from_epoch    integer,
+    -- When an account's erasure took the key of somebody who had rows of no other account: names go in time.
+    key_lost_at         timestamptz,
     CHECK (wrapped_dek IS NULL OR generation > erased_through_gen),
     CHECK ((wrapped_dek IS NULL) = (dek_epoch IS NULL)),
     CONSTRAINT subject_rekey_from CHECK (rekey_from IS NULL OR (
@@ -47,6 +49,7 @@ CREATE TABLE {schema}.subject (
 CREATE INDEX subject_by_epoch ON {schema}.subject (dek_epoch) WHERE wrapped_dek IS NOT NULL;
 CREATE INDEX subject_rekey ON {schema}.subject (subject_id) WHERE rekey OR rekey_from IS NOT NULL;
 CREATE INDEX subject_fenced ON {schema}.subject (executed_at) WHERE executed_at IS NOT NULL;
+CREATE INDEX subject_keyless ON {schema}.subject (key_lost_at) WHERE key_lost_at IS NOT NULL;
 
 -- Every identifier of a person, as a pseudonym, points at one subject.
 CREATE TABLE {schema}.alias (
@@ -75,9 +78,10 @@ CREATE TABLE {schema}.join_request (
     UNIQUE (event_id, kept, joined)
 );
 
--- Message refs (and ids of undated rows) erased before they arrived: no content, kept at least 200 days.
+-- What stays out, without content, at least 200 days: r, refs of erased messages; e, ids of undated rows; n, refs of what erased
+-- people wrote, which keep out only what names nobody; a, erased accounts.
 CREATE TABLE {schema}.tombstone (
-    kind        char(1) NOT NULL CHECK (kind IN ('r', 'e')),
+    kind        char(1) NOT NULL CHECK (kind IN ('r', 'e', 'n', 'a')),
     ref         bytea NOT NULL CHECK (length(ref) = 16),
     expires_at  timestamptz NOT NULL,
     PRIMARY KEY (kind, ref)
@@ -143,6 +147,8 @@ CREATE TABLE {schema}.erasure_step (
     rows_deleted       bigint NOT NULL DEFAULT 0,
     deleted_at         timestamptz,
     announced_at       timestamptz,
+    -- Of a fence of very many ids, the further parts as they stand there.
+    fence_parts        bytea[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (request_id, subject_id)
 );
 
@@ -162,7 +168,7 @@ GRANT USAGE ON SCHEMA {schema} TO {schema}, {schema}_erase, {schema}_read;
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {schema}, {schema}_erase, {schema}_read;
 GRANT INSERT ON {schema}.subject, {schema}.alias, {schema}.same_person, {schema}.join_request, {schema}.message,
     {schema}.lane, {schema}.lane_outcome TO {schema}, {schema}_erase;
-GRANT INSERT ON {schema}.tombstone TO {schema}_erase;
+GRANT INSERT ON {schema}.tombstone TO {schema}, {schema}_erase;
 GRANT UPDATE (generation, wrapped_dek, dek_epoch) ON {schema}.subject TO {schema};
 GRANT UPDATE ON {schema}.subject TO {schema}_erase;
 GRANT UPDATE (position, updated_at) ON {schema}.lane TO {schema};

@@ -77,15 +77,16 @@ class KeyFolder:
 
 
 def pinned(public_keys: Mapping[str, str]) -> SignerLookup:
-    """Trust these signers: process (`router`, `erasure`, `store`) to base64 of its 32 public bytes.
+    """Trust these signers: process (`router`, `erasure`, `store`) to base64 of its 32 public bytes; several, apart by spaces or
+    lines, while its key is changed.
 
     Each may say what a process of that name may say. For signers that control names, give `ControlView.signer`
     instead. Raises ValueError for another process or another length.
     """
     known: dict[str, KnownSigner] = {}
     for name, encoded in public_keys.items():
-        raw = b64decode(encoded, validate=True)
-        if name not in RIGHTS_BY_PROCESS or len(raw) != PUBLIC_SIGNING_BYTES:
+        keys = [b64decode(one, validate=True) for one in encoded.split()]
+        if name not in RIGHTS_BY_PROCESS or not keys or any(len(raw) != PUBLIC_SIGNING_BYTES for raw in keys):
             raise ValueError("not a process of ours, or not a public signing key")
-        known[name] = KnownSigner(name, raw, RIGHTS_BY_PROCESS[name])
+        known[name] = KnownSigner(name, keys[0], RIGHTS_BY_PROCESS[name], tuple(keys[1:]))
     return known.get

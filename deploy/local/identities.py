@@ -25,8 +25,8 @@ RECEIPT_KEYS: Final = "receipts.pub"
 
 def make_identities(keys: Path) -> None:
     """Make what is missing under `keys` (`.local/keys`): `<process>/signing.key` (32 random bytes, 0600),
-    `public/<process>.pub` (base64), `public/control_signers.json`, `<process>/secrets`, and the company's receipt key
-    (`erasure/receipt.key`, `public/receipts.pub`). Idempotent.
+    `public/<process>.pub` (base64; after the present key those of before), `public/control_signers.json`, `<process>/secrets`,
+    and the company's receipt key (`erasure/receipt.key`, `public/receipts.pub`). Idempotent.
     """
     keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     public = keys / "public"
@@ -35,17 +35,23 @@ def make_identities(keys: Path) -> None:
     for process in PROCESSES:
         raw = SecretFolder(keys / process).put_if_absent(SIGNING_KEY, os.urandom(32))
         encoded[process] = b64encode(Signer.from_bytes(process, raw).public_raw).decode()
-        _publish(public / f"{process}.pub", encoded[process] + "\n")
+        _publish_first(public / f"{process}.pub", encoded[process])
     signers = {name: encoded[name] for name in CONTROL_SIGNERS}
     _publish(public / "control_signers.json", json.dumps(signers, indent=2) + "\n")
     raw = SecretFolder(keys / "erasure").put_if_absent(RECEIPT_KEY, os.urandom(32))
-    _publish(public / RECEIPT_KEYS, b64encode(Signer.from_bytes("receipts", raw).public_raw).decode() + "\n")
+    _publish_first(public / RECEIPT_KEYS, b64encode(Signer.from_bytes("receipts", raw).public_raw).decode())
     for process in SECRET_FOLDERS:
         (keys / process).mkdir(mode=0o700, exist_ok=True)
         SecretFolder(keys / process / "secrets")
     # Hashes administrators' app-scoped ids (contracts.control); the router, `mkc account` and erasure use the same.
     routing = SecretFolder(keys / "router" / "secrets").put_if_absent("routing", os.urandom(32))
     SecretFolder(keys / "erasure" / "secrets").put_if_absent("routing", routing)
+
+
+def _publish_first(path: Path, encoded: str) -> None:
+    """A line for the present key, before those of keys that it follows: what they signed is believed as well."""
+    before = path.read_text().split() if path.is_file() else []
+    _publish(path, "".join(f"{one}\n" for one in (encoded, *(one for one in before if one != encoded))))
 
 
 def _publish(path: Path, text: str) -> None:

@@ -39,7 +39,7 @@ from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.control import ControlReader
 from runtime.metrics import ProcessMetrics
 from store.custody.database import SQL
-from store.custody.settings import load_public_key
+from store.custody.settings import load_public_keys
 from store.database import translated
 
 if TYPE_CHECKING:
@@ -108,14 +108,18 @@ class Announced:
 
 def signer_records(public_keys: Path) -> list[SignerRecord]:
     """The signers that everyone else may believe. Raises InvalidSettings if a public key cannot be read."""
-    return [
-        SignerRecord(
-            name=name,
-            public_key=_base64(load_public_key(public_keys / f"{name}.pub", "PUBLIC_KEYS_DIR")),
-            may=RIGHTS_BY_PROCESS[name],
+    records = []
+    for name in ANNOUNCED_SIGNERS:
+        present, *others = load_public_keys(public_keys / f"{name}.pub", "PUBLIC_KEYS_DIR")
+        records.append(
+            SignerRecord(
+                name=name,
+                public_key=_base64(present),
+                may=RIGHTS_BY_PROCESS[name],
+                others=tuple(map(_base64, others)),
+            )
         )
-        for name in ANNOUNCED_SIGNERS
-    ]
+    return records
 
 
 def slot_record(row: asyncpg.Record) -> SlotRecord:

@@ -51,7 +51,8 @@ class CustodianSettings(KeySettings):
     root_epoch_days: float = Field(default=7.0, gt=0)
     """How long a root epoch lasts: erased people's keys are irrecoverable when the one that wrapped them is destroyed."""
     public_keys_dir: Path
-    """Folder with `<process>.pub` of ingest, router, store, erasure and operator, which control announces."""
+    """Folder with `<process>.pub` of ingest, router, store, erasure and operator, which control announces: one key a line, the
+    present one first, those that are believed as well after it."""
     free_slots_1: int = Field(default=4, ge=0)
     """Free slots with one partition kept ready."""
     free_slots_8: int = Field(default=1, ge=0)
@@ -180,12 +181,15 @@ def require_pinned(signer: Signer, pinned: dict[str, KnownSigner], setting: str)
         raise InvalidSettings(f"{setting}: does not hold the public half of this process's signing key")
 
 
-def load_public_key(path: Path, setting: str) -> bytes:
-    """A signer's 32 public bytes from its base64 file. Raises InvalidSettings naming `setting`."""
+def load_public_keys(path: Path, setting: str) -> tuple[bytes, ...]:
+    """A signer's public keys of 32 bytes, base64 and one a line: the present one first, then those that are believed as well.
+
+    Raises InvalidSettings naming `setting`.
+    """
     try:
-        raw = b64decode(path.read_text().strip(), validate=True)
+        keys = tuple(b64decode(line, validate=True) for line in path.read_text().split())
     except (OSError, ValueError) as exc:
         raise InvalidSettings(f"{setting}: {path.name} is missing or not base64") from exc
-    if len(raw) != 32:
-        raise InvalidSettings(f"{setting}: {path.name} is not a public key of 32 bytes")
-    return raw
+    if not keys or any(len(raw) != 32 for raw in keys):
+        raise InvalidSettings(f"{setting}: {path.name} is not of public keys of 32 bytes")
+    return keys

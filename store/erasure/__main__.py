@@ -254,7 +254,7 @@ async def _act(parts: _Parts, stopping: asyncio.Event) -> None:
             connected(parts.dsn, "mk-erasure-meta") as asking,
             connected(parts.dsn, "mk-erasure-readers") as looking,
         ):
-            upkeep = Upkeep(parts.driver.offer, parts.tools.signer.name)
+            upkeep = Upkeep(parts.driver.offer, parts.tools)
             await _first_of(
                 stopping.wait(),
                 parts.sequencer.doubt(),

@@ -23,7 +23,7 @@ from store.erasure.deadlines import answer_due
 from store.erasure.decide import execute_after, refusal_of
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
-from store.erasure.execution.executors import SETTLERS, executor_of, free_executor_of
+from store.erasure.execution.executors import executor_of, free_executor_of
 from store.erasure.jobs import (
     Job,
     JobMoved,
@@ -266,7 +266,7 @@ async def _execute(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
         raise JobMoved("an executor left a request as it was")
     if job.told_state is not job.state:
         job = await _tell(tools, job)
-    await finish(tools, job, tenant, SETTLERS.get(job.kind))
+    await finish(tools, job, tenant)
 
 
 def _entry(what: What, tools: Tools, job: Job) -> AuditEntry:

@@ -32,6 +32,8 @@ class Step(StrEnum):
     """An outcome is acknowledged, and the row says so."""
     EXECUTED = "executed"
     """The transaction under the tenant's lock is committed: the key is gone."""
+    REFS_NAMED = "refs_named"
+    """A subject's fence names the refs of what was written."""
     SOME_DELETED = "some_deleted"
     DELETED = "deleted"
     FENCED = "fenced"

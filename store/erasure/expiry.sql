@@ -28,14 +28,18 @@ DELETE FROM "{schema}".erasure_wait WHERE request_id = ANY ($1::uuid[]);
 
 -- People whose fence has served its time: nobody can bring back what was before it. $1 how long, $2 at most.
 -- name: old_fences
-SELECT subject_id FROM "{schema}".subject
-WHERE executed_at <= clock_timestamp() - $1::interval AND NOT blocked ORDER BY executed_at LIMIT $2;
+-- Whose key went with an account has no fence: their time counts from then.
+SELECT subject_id FROM "{schema}".subject WHERE executed_at <= clock_timestamp() - $1::interval AND NOT blocked
+UNION
+SELECT subject_id FROM "{schema}".subject WHERE key_lost_at <= clock_timestamp() - $1::interval AND NOT blocked
+LIMIT $2;
 
 -- Alone under the lock, where nobody is erased again meanwhile. Who has no key and no row is forgotten: aliases, links, the
 -- subject itself. $2 how long fences are kept.
 -- name: gone
 SELECT s.subject_id FROM "{schema}".subject s
-WHERE s.subject_id = ANY ($1::uuid[]) AND s.executed_at <= clock_timestamp() - $2::interval AND s.wrapped_dek IS NULL AND s.rekey_from IS NULL
+WHERE s.subject_id = ANY ($1::uuid[]) AND greatest(s.executed_at, s.key_lost_at) <= clock_timestamp() - $2::interval
+  AND s.wrapped_dek IS NULL AND s.rekey_from IS NULL
   AND NOT EXISTS (SELECT FROM "{schema}".message m WHERE m.subject_id = s.subject_id);
 
 -- name: forget_aliases
@@ -47,10 +51,14 @@ DELETE FROM "{schema}".same_person WHERE low = ANY ($1::uuid[]) OR high = ANY ($
 -- name: forget_subjects
 DELETE FROM "{schema}".subject WHERE subject_id = ANY ($1::uuid[]);
 
--- Who came back keeps what came since; the fence goes.
+-- Who came back keeps what came since; the fence goes, and the time when the key had gone.
 -- name: lift_fences
-UPDATE "{schema}".subject SET watermark = NULL, executed_at = NULL
-WHERE subject_id = ANY ($1::uuid[]) AND executed_at <= clock_timestamp() - $2::interval;
+UPDATE "{schema}".subject SET
+    watermark = CASE WHEN executed_at > clock_timestamp() - $2::interval THEN watermark END,
+    executed_at = CASE WHEN executed_at > clock_timestamp() - $2::interval THEN executed_at END,
+    key_lost_at = CASE WHEN key_lost_at > clock_timestamp() - $2::interval OR wrapped_dek IS NULL THEN key_lost_at END
+WHERE subject_id = ANY ($1::uuid[])
+  AND (executed_at <= clock_timestamp() - $2::interval OR (key_lost_at <= clock_timestamp() - $2::interval AND wrapped_dek IS NOT NULL));
 
 -- Whom and what a request named, once its fences are gone everywhere. As the login. $1 how long, $2 at most.
 -- name: requests

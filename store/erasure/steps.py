@@ -5,13 +5,15 @@ Runs inside a transaction that has entered the tenant's erase role (`tenants.ins
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from contracts.fences import Fence, kept
+from contracts.fences import Fence, encode, keep, kept
+from contracts.signing import Signer
 from store.database import statements, with_names
 from store.erasure.tenants import TenantSchema
 
@@ -80,6 +82,37 @@ async def set_fenced(
 ) -> None:
     """Their fences are acknowledged."""
     await connection.execute(with_names(SQL["fenced"], schema=tenant.schema), request, subjects)
+
+
+async def name_refs(
+    connection: Connection,
+    tenant: TenantSchema,
+    request: UUID,
+    step: ErasureStep,
+    refs: Iterable[bytes],
+    signer: Signer,
+) -> None:
+    """Let a step's fence name these refs of what was written, so that edits of it stay out of every database.
+
+    Before the first row is deleted, since nothing else tells them; a fence that names some is left as it is.
+    """
+    named = tuple(sorted(ref.hex() for ref in refs))
+    if not named or step.fence is None or step.fence.refs:
+        return
+    record = signed_fence(step.fence.model_copy(update={"refs": named}), signer)
+    await connection.execute(
+        with_names(SQL["replace_fence"], schema=tenant.schema),
+        request,
+        step.subject_id,
+        record,
+        step.fence_record,
+    )
+
+
+def signed_fence(fence: Fence, signer: Signer) -> bytes:
+    """The record as it goes to the fence topic, for the step's row."""
+    _, value, headers = encode(fence, signer)
+    return keep(value, headers)
 
 
 async def set_announced(

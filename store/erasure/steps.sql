@@ -13,6 +13,10 @@ WHERE request_id = $1 AND subject_id = ANY ($2) AND fence_published_at IS NULL;
 UPDATE "{schema}".erasure_step SET announced_at = clock_timestamp()
 WHERE request_id = $1 AND subject_id = ANY ($2) AND announced_at IS NULL;
 
+-- In the place of the record that was read: $3 the new one, $4 that one.
+-- name: replace_fence
+UPDATE "{schema}".erasure_step SET fence = $3 WHERE request_id = $1 AND subject_id = $2 AND fence = $4;
+
 -- The first ends that were seen after the fence are the ones that count.
 -- name: note_waits
 INSERT INTO "{schema}".erasure_wait (request_id, partition, end_offset, slot)

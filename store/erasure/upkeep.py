@@ -1,4 +1,5 @@
-"""What erasure does by itself, without a request: joins that lanes asked for, and suppression data whose time is over.
+"""What erasure does by itself, without a request: joins that lanes asked for, what a restored database has left over, and
+suppression data whose time is over.
 
 Lanes say at once that a join waits (`NOTIFY`); a pass over all tenants finds what was said to nobody. Must never hold up
 requests: it has a connection of its own and goes tenant by tenant.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -15,8 +17,10 @@ from uuid import UUID
 from contracts.errors import DatabaseUnavailable
 from runtime import logging
 from store.database import statements, translated
+from store.erasure.equipment import Tools
 from store.erasure.execution import joins
 from store.erasure.expiry import expire_requests, expire_tenant
+from store.erasure.recovery.leftovers import delete_leftovers
 from store.erasure.tenants import find_tenant
 
 if TYPE_CHECKING:
@@ -29,10 +33,10 @@ EXPIRE_EVERY_S: Final = 3_600.0
 
 
 class Upkeep:
-    """`run` goes on until cancelled. `offer`: told of the jobs that it makes. `by`: erasure's signer."""
+    """`run` goes on until cancelled. `offer`: told of the jobs that it makes. `tools`: its connection is replaced by `run`'s."""
 
-    def __init__(self, offer: Callable[[Iterable[UUID]], None], by: str) -> None:
-        self._offer, self._by = offer, by
+    def __init__(self, offer: Callable[[Iterable[UUID]], None], tools: Tools) -> None:
+        self._offer, self._tools = offer, tools
         self._schemas: set[str] = set()
         self._wake = asyncio.Event()
 
@@ -81,9 +85,12 @@ class Upkeep:
             tenant = await find_tenant(connection, tenant_id)
             if tenant is None:
                 return
-            while admitted := await joins.admit(connection, tenant, self._by):
+            while admitted := await joins.admit(connection, tenant, self._tools.signer.name):
                 self._offer(admitted)
             if expires:
+                finished = await delete_leftovers(replace(self._tools, connection=connection), tenant)
+                if finished:
+                    logging.get_logger().warning("leftovers.deleted", tenant=str(tenant_id), count=finished)
                 gone = await expire_tenant(connection, tenant)
                 if gone.tombstones or gone.steps or gone.forgotten or gone.lifted:
                     logging.get_logger().info(

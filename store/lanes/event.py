@@ -30,6 +30,15 @@ KEPT_UNDER_TOMBSTONE: Final = frozenset(
     }
 )  # fmt: skip
 """Unsends themselves and statuses: what erasing one message leaves (PRIVACY.md section 3, *One message*)."""
+WRITTEN_TYPES: Final = frozenset(
+    {
+        "message.received", "message.sent", "message.edited", "message.announced", "history.imported", "postback.received",
+        "comment.created", "comment.edited", "comment.changed", "mention.received", "mention.edited",
+        "post.published", "post.edited", "post.changed", "rating.created", "rating.edited",
+    }
+)  # fmt: skip
+"""What somebody wrote, under its own ref: once they are erased, an edit of it that names nobody is kept out. Reactions and
+statuses are not here: their ref is of something that may be another's."""
 _DATASCHEMA: Final = re.compile(r"urn:mkchannels:event:[a-z._]+:(\d{1,4})")
 _MAX_ALIASES: Final = 64
 _OLDEST_MS: Final = 190 * 86_400_000 + 1_000
@@ -80,6 +89,11 @@ class TenantEvent(NamedTuple):
     def minds_tombstone(self) -> bool:
         """False for what the erasure of one message leaves."""
         return self.event_type not in KEPT_UNDER_TOMBSTONE
+
+    @property
+    def written_ref(self) -> bytes | None:
+        """The ref of what the event's person wrote, if it is that."""
+        return self.message_ref if self.event_type in WRITTEN_TYPES else None
 
 
 def account_alias(account: UUID) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -17,12 +17,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from contracts.errors import KeyNotYetKnown, PositionLost
 from store.keys.cells import CellBinding, encrypt_cells, new_dek, open_dek
-from store.lanes.database import Connection, WriteConflict, fetch, fetch_row
+from store.lanes.database import Connection, WriteConflict, execute, fetch, fetch_row
 from store.lanes.event import TenantEvent
 from store.lanes.judge import NO_FENCE, Fence, may_open_generation, unexpired
 from store.lanes.keks import TenantKeks, WrappedKek
 from store.lanes.queries import TenantStatements
 from store.lanes.resolve import KnownSubject, Subjects, named_by
+
+FENCE_KEPT_DAYS: Final = 230
+"""A window of 190 days and the oldest backup: what keeps somebody out is kept as long as a fence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,14 @@ class _Read:
     subjects: Subjects
     erased_refs: set[bytes] = field(default_factory=set)
     erased_ids: set[bytes] = field(default_factory=set)
+    erased_writings: set[bytes] = field(default_factory=set)
+    """Refs of what erased people wrote: they keep out what names nobody."""
+    erased_accounts: set[UUID] = field(default_factory=set)
     keks: dict[int, WrappedKek] = field(default_factory=dict)
     current: int | None = None
     now: datetime | None = None
+    kept_out: set[bytes] = field(default_factory=set)
+    """Refs of writings that a fence keeps out now."""
 
 
 class _Ring:
@@ -158,6 +166,7 @@ class Persister:
         refused = len(batch.events) - len(wanted)
         rows: list[_Row] = []
         fenced = expired = 0
+        kept_out: set[bytes] = set()
         if wanted:
             read = await self._read(connection, batch.statements, wanted)
             now = read.now
@@ -168,8 +177,11 @@ class Persister:
             ring = _Ring(batch.tenant, read, self._keks)
             rows = await self._rows(read, ring, kept)
             fenced = len(kept) - len(rows)
+            kept_out = read.kept_out
             await self._create(connection, batch.statements, read.subjects, ring)
         stored = await self._insert(connection, batch, rows, fenced, expired, refused)
+        if kept_out:
+            await execute(connection, batch.statements.keep_out, sorted(kept_out), FENCE_KEPT_DAYS)
         return Persisted(stored, len(rows) - stored, fenced, expired, refused)
 
     async def _read(
@@ -190,6 +202,8 @@ class Persister:
             others,
             sorted({e.message_ref for e in events if e.message_ref is not None and e.minds_tombstone}),
             sorted({e.event_id.bytes for e in events if e.occurred_s is None}),
+            sorted(nobodys_refs),
+            [account.bytes for account in sorted({e.account for e in events})],
         )
         for row in found:
             _take(read, row)
@@ -203,12 +217,11 @@ class Persister:
         subjects = read.subjects
         # All events are resolved before the first is judged: a link that a later one makes fences earlier ones as well.
         homes: list[tuple[TenantEvent, UUID]] = []
-        has_tombstones = bool(read.erased_refs or read.erased_ids)
+        has_tombstones = bool(read.erased_refs or read.erased_ids or read.erased_writings)
         for event in events:
-            erased = has_tombstones and (
-                (event.message_ref in read.erased_refs and event.minds_tombstone)
-                or (event.occurred_s is None and event.event_id.bytes in read.erased_ids)
-            )
+            if event.account in read.erased_accounts:
+                continue
+            erased = has_tombstones and _is_tombstoned(read, event)
             # Also of what is dropped: an unknown alias in an erased person's backlog is remembered as theirs.
             home = subjects.home_of(event)
             if not erased:
@@ -216,6 +229,8 @@ class Persister:
         rows: list[_Row] = []
         for event, home in homes:
             if subjects.fence_of(home).drops(event):
+                if (ref := event.written_ref) is not None:
+                    read.kept_out.add(ref)
                 continue
             key = ring.living(home)
             if key is None:
@@ -326,6 +341,16 @@ class Persister:
         return int(ended["stored"])
 
 
+def _is_tombstoned(read: _Read, event: TenantEvent) -> bool:
+    """Whether the event's own ref or id was erased, whoever it is about."""
+    if event.message_ref is not None and event.minds_tombstone:
+        if event.message_ref in read.erased_refs:
+            return True
+        if not event.persons and event.message_ref in read.erased_writings:
+            return True
+    return event.occurred_s is None and event.event_id.bytes in read.erased_ids
+
+
 def _take(read: _Read, row: asyncpg.Record) -> None:
     (
         kind,
@@ -358,6 +383,10 @@ def _take(read: _Read, row: asyncpg.Record) -> None:
         read.erased_refs.add(ref)
     elif kind == "e":
         read.erased_ids.add(ref)
+    elif kind == "n":
+        read.erased_writings.add(ref)
+    elif kind == "g":
+        read.erased_accounts.add(UUID(bytes=ref))
     else:
         read.keks[generation] = WrappedKek(generation, dek_epoch, ref)
         read.now = watermark

@@ -55,7 +55,7 @@ class TenantStatements:
     """The statements for one tenant's schema, made once and kept: asyncpg prepares each text once a connection."""
 
     __slots__ = (
-        "create_lane", "create_subjects", "linked_subjects", "open_generations", "persist", "read_batch", "read_epochs",
+        "create_lane", "create_subjects", "keep_out", "linked_subjects", "open_generations", "persist", "read_batch", "read_epochs",
         "read_lane", "read_messages", "schema", "subjects_by_ref",
     )  # fmt: skip
 
@@ -63,6 +63,7 @@ class TenantStatements:
         self.schema = check_schema(schema)
         self.create_lane = self._made("create_lane")
         self.create_subjects = self._made("create_subjects")
+        self.keep_out = self._made("keep_out")
         self.linked_subjects = self._made("linked_subjects")
         self.open_generations = self._made("open_generations")
         self.persist = self._made("persist")

@@ -35,7 +35,8 @@ COMMIT;
 ROLLBACK;
 
 -- What a lane's rows depend on, in one read. $1 pseudonyms; $2 subjects known otherwise; $3 message refs; $4 ids of
--- undated events. kind: a = alias and its subject, s = subject, r / e = tombstone, k = an epoch's wrapped KEK (generation
+-- undated events; $5 refs of events that name nobody; $6 accounts. kind: a = alias and its subject, s = subject, r / e / n / g =
+-- tombstone of a ref, an id, a ref for what names nobody, an account (kind a there); k = an epoch's wrapped KEK (generation
 -- holds the epoch, dek_epoch the root epoch, blocked whether it is current, watermark the database's time).
 -- name: read_batch
 SELECT 'a' AS kind, a.pseudonym AS ref, s.subject_id, s.generation::int, s.erased_through_gen::int, s.wrapped_dek, s.dek_epoch,
@@ -56,6 +57,12 @@ FROM "{schema}".tombstone t WHERE t.kind = 'r' AND t.ref = ANY ($3::bytea[])
 UNION ALL
 SELECT t.kind::text, t.ref, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM "{schema}".tombstone t WHERE t.kind = 'e' AND t.ref = ANY ($4::bytea[])
+UNION ALL
+SELECT t.kind::text, t.ref, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM "{schema}".tombstone t WHERE t.kind = 'n' AND t.ref = ANY ($5::bytea[])
+UNION ALL
+SELECT 'g', t.ref, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM "{schema}".tombstone t WHERE t.kind = 'a' AND t.ref = ANY ($6::bytea[])
 UNION ALL
 SELECT 'k', e.wrapped_kek, NULL, e.epoch, NULL, NULL, e.root_epoch, clock_timestamp(), NULL, e.state = 'current', NULL
 FROM "{schema}".epoch e WHERE e.state <> 'destroyed';
@@ -145,6 +152,13 @@ WITH stored AS (
     FROM (SELECT count(*)::int AS rows FROM stored) inserted, moved
 )
 SELECT (SELECT count(*)::int FROM stored) AS stored, (SELECT count(*)::int FROM moved) AS moved;
+
+-- Refs of what a person wrote and a fence keeps out: an edit that comes later and names nobody is theirs as well. After the
+-- rows, and in order: writers and erasure take them in the same one. $2: how many days.
+-- name: keep_out
+INSERT INTO "{schema}".tombstone (kind, ref, expires_at)
+SELECT 'n', ref, clock_timestamp() + make_interval(days => $2) FROM unnest($1::bytea[]) AS given (ref) ORDER BY ref
+ON CONFLICT (kind, ref) DO NOTHING;
 
 -- To read a position no lock is needed: the compare-and-set judges it. One tenant's erasure then delays no other's lanes.
 -- name: begin_unlocked

@@ -1,9 +1,10 @@
 """Erases what one account brought: it was removed at Meta, disconnected, or its consent withdrawn.
 
 Nothing is executed before control says that the consent is withdrawn: the custodian publishes it for the job row
-(`store.custody.withdrawals`), and from then on nobody processes the account. Who has rows of no other account loses the
-key; the others' rows of this account are deleted and they are marked `rekey` (PRIVACY.md section 3, *One account*). Must
-never touch a row of another account.
+(`store.custody.withdrawals`), and from then on nobody processes the account. A lane that has not heard of it yet finds the
+tombstone that the step leaves: it keeps out whatever the account brings. Who has rows of no other account loses the key;
+the others' rows of this account are deleted and they are marked `rekey` (PRIVACY.md section 3, *One account*). Must never
+touch a row of another account.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from store.audit.log import AuditEntry, What, append
 from store.database import statements, translated, with_names
 from store.erasure.endings import NotYet, Refused
 from store.erasure.equipment import Step, Tools
-from store.erasure.execution.message import signed, unix_us
+from store.erasure.execution.message import unix_us
+from store.erasure.execution.subject import FENCE_KEPT
 from store.erasure.jobs import Job, set_executing
+from store.erasure.steps import signed_fence
 from store.erasure.tenants import TenantSchema, alone, inside, leave
 
 SQL: Final = statements(Path(__file__).with_name("account.sql"))
@@ -59,9 +62,7 @@ async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
 
 
 async def sweep(tools: Tools, job: Job, tenant: TenantSchema) -> None:
-    """Go through the account's rows once. Done again once every lane has passed: one that had not heard of the withdrawal
-    yet may have written meanwhile. Raises DatabaseUnavailable.
-    """
+    """Go through the account's rows once: since the step stands no lane writes another. Raises DatabaseUnavailable."""
     assert job.account_id is not None
     connection, after = tools.connection, _FIRST
     while True:
@@ -84,10 +85,10 @@ async def sweep(tools: Tools, job: Job, tenant: TenantSchema) -> None:
 
 
 async def _begin(tools: Tools, job: Job, tenant: TenantSchema, account: UUID) -> None:
-    """The request's own step, with the fence that a restored database goes by."""
+    """The request's own step with its tombstone, and the fence that a restored database goes by."""
     connection = tools.connection
     async with alone(connection, tenant):
-        executed_at = await connection.fetchval(_sql(tenant, "step"), job.request_id)
+        executed_at = await connection.fetchval(_sql(tenant, "step"), job.request_id, account, FENCE_KEPT)
         if executed_at is not None:
             fence = Fence(
                 request=job.request_id,
@@ -97,7 +98,9 @@ async def _begin(tools: Tools, job: Job, tenant: TenantSchema, account: UUID) ->
                 executed_at_us=unix_us(executed_at),
                 account=account,
             )
-            await connection.execute(_sql(tenant, "keep_fence"), job.request_id, signed(fence, tools.signer))
+            await connection.execute(
+                _sql(tenant, "keep_fence"), job.request_id, signed_fence(fence, tools.signer)
+            )
         await leave(connection)
         await set_executing(connection, job, tools.signer.name)
         if executed_at is not None:

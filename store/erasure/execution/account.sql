@@ -4,10 +4,18 @@
 -- name: account
 SELECT 1 FROM mk.account WHERE account_id = $1 AND tenant_id = $2;
 
--- The request's own step: its subject is the request itself.
+-- The request's own step: its subject is the request itself. With the account's tombstone, for as long as $3: an account's id is
+-- never given again, and no lane stores anything of it from here on, whatever it has heard of control.
 -- name: step
-INSERT INTO "{schema}".erasure_step (request_id, subject_id, erased_through_gen, executed_at)
-VALUES ($1, $1, 0, clock_timestamp()) ON CONFLICT DO NOTHING RETURNING executed_at;
+WITH step AS (
+    INSERT INTO "{schema}".erasure_step (request_id, subject_id, erased_through_gen, executed_at)
+    VALUES ($1, $1, 0, clock_timestamp()) ON CONFLICT DO NOTHING RETURNING executed_at
+), stone AS (
+    INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
+    SELECT 'a', uuid_send($2::uuid), executed_at + $3::interval FROM step
+    ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at)
+)
+SELECT executed_at FROM step;
 
 -- name: keep_fence
 UPDATE "{schema}".erasure_step SET fence = $2 WHERE request_id = $1 AND subject_id = $1;
@@ -23,7 +31,7 @@ SELECT id, subject_id FROM "{schema}".message WHERE account_id = $1 AND id > $2 
 WITH erased AS (
     UPDATE "{schema}".subject s
     SET generation = s.generation + 1, erased_through_gen = s.generation, wrapped_dek = NULL, dek_epoch = NULL,
-        rekey = false, rekey_from = NULL, rekey_from_gen = NULL, rekey_from_epoch = NULL
+        rekey = false, rekey_from = NULL, rekey_from_gen = NULL, rekey_from_epoch = NULL, key_lost_at = clock_timestamp()
     WHERE s.subject_id = ANY ($1::uuid[]) AND s.wrapped_dek IS NOT NULL AND NOT EXISTS (
         SELECT FROM "{schema}".message m
         WHERE m.subject_id = s.subject_id AND m.account_id <> $2 AND m.generation > s.erased_through_gen)

@@ -36,17 +36,30 @@ EXECUTORS: Final[dict[str, Executor]] = {
     "subject": subject.execute,
 }
 """By kind of request; joins by their origin."""
-SETTLERS: Final[dict[str, Executor]] = {"account": account.sweep}
-"""What is done once more when every lane has passed, by kind."""
+DELETERS: Final[dict[str, Executor]] = {
+    "account": account.sweep,
+    "join": joins.delete_rows,
+    "subject": subject.delete_rows,
+}
+"""What deletes rows after a step took effect, by the same kinds; a message's go in the step's own transaction."""
 FREE_EXECUTORS: Final[dict[str, FreeExecutor]] = {"callback": callback.execute}
 
 
 def executor_of(job: Job) -> Executor:
     """Raises NobodyExecutes."""
-    executor = EXECUTORS.get("join" if job.origin == "join" else job.kind)
+    executor = EXECUTORS.get(_kind(job))
     if executor is None:
         raise NobodyExecutes("nobody executes this kind of request")
     return executor
+
+
+def deleter_of(job: Job) -> Executor | None:
+    """None where nothing is deleted after the step."""
+    return DELETERS.get(_kind(job))
+
+
+def _kind(job: Job) -> str:
+    return "join" if job.origin == "join" else job.kind
 
 
 def free_executor_of(kind: str) -> FreeExecutor:

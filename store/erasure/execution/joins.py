@@ -19,11 +19,12 @@ from contracts.ids import first_id_at
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
 from store.erasure.equipment import Step, Tools
-from store.erasure.execution.message import signed, unix_us
+from store.erasure.execution.message import unix_us
 from store.erasure.execution.subject import DELETED_AT_ONCE, FENCE_KEPT
 from store.erasure.jobs import Job, set_executing
-from store.erasure.steps import steps_of
+from store.erasure.steps import name_refs, signed_fence, steps_of
 from store.erasure.tenants import TenantSchema, alone, inside, leave
+from store.lanes.event import WRITTEN_TYPES
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -32,6 +33,7 @@ SQL: Final = statements(Path(__file__).with_name("joins.sql"))
 TAKEN_AT_ONCE: Final = 100
 DATED: Final = first_id_at(1)
 """Smaller ids have no time."""
+_WRITTEN: Final = sorted(WRITTEN_TYPES)
 
 
 def join_request_id(event: UUID, kept: UUID, joined: UUID, created_at: datetime) -> UUID:
@@ -84,7 +86,7 @@ async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
                 ),
             )
     tools.reached(job.request_id, Step.EXECUTED)
-    await _delete(tools, job, tenant)
+    await delete_rows(tools, job, tenant)
 
 
 async def _inherit(tools: Tools, job: Job, tenant: TenantSchema) -> list[Fence]:
@@ -135,19 +137,26 @@ async def _inherit(tools: Tools, job: Job, tenant: TenantSchema) -> list[Fence]:
         _sql(tenant, "keep_fences"),
         job.request_id,
         subjects,
-        [signed(fence, tools.signer) for fence in fences],
+        [signed_fence(fence, tools.signer) for fence in fences],
     )
     return fences
 
 
-async def _delete(tools: Tools, job: Job, tenant: TenantSchema) -> None:
+async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
+    """Delete what is not later than the fence that was inherited, some at a time. Raises DatabaseUnavailable."""
     connection = tools.connection
     async with inside(connection, tenant):
         steps = await steps_of(connection, tenant, job.request_id)
     for step in steps:
         if step.deleted_at is not None or step.watermark is None:
             continue
-        gone = DELETED_AT_ONCE
+        gone, later = DELETED_AT_ONCE, next_second(step.watermark)
+        async with inside(connection, tenant):
+            rows = await connection.fetch(
+                _sql(tenant, "written_refs"), step.subject_id, DATED, later, step.executed_at, _WRITTEN
+            )
+            refs = [row["message_ref"] for row in rows]
+            await name_refs(connection, tenant, job.request_id, step, refs, tools.signer)
         while gone == DELETED_AT_ONCE:
             async with inside(connection, tenant):
                 gone = await connection.fetchval(
@@ -155,9 +164,11 @@ async def _delete(tools: Tools, job: Job, tenant: TenantSchema) -> None:
                     job.request_id,
                     step.subject_id,
                     DATED,
-                    next_second(step.watermark),
+                    later,
                     step.executed_at,
                     DELETED_AT_ONCE,
+                    FENCE_KEPT,
+                    _WRITTEN,
                 )
             tools.reached(job.request_id, Step.SOME_DELETED)
         async with inside(connection, tenant):

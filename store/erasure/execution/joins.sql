@@ -64,19 +64,32 @@ SELECT subject_id, erased_through_gen::int FROM step ORDER BY subject_id;
 SELECT subject_id, uuid_send(id) AS ref FROM "{schema}".message
 WHERE subject_id = ANY ($1::uuid[]) AND id < $2 AND received_at <= $3 ORDER BY subject_id, id;
 
--- Rows that are not strictly later, some at a time; who keeps a key is marked in the transaction that deletes.
+-- Refs of what was written in the rows that go, for the fence.
+-- name: written_refs
+SELECT DISTINCT message_ref FROM "{schema}".message
+WHERE subject_id = $1 AND ((id >= $2 AND id < $3) OR received_at <= $4) AND message_ref IS NOT NULL
+  AND event_type = ANY ($5::text[]);
+
+-- Rows that are not strictly later, some at a time; who keeps a key is marked in the transaction that deletes, and refs of what was
+-- written ($8: of which types) leave tombstones for as long as $7.
 -- name: delete_earlier
 WITH doomed AS (
     SELECT id FROM "{schema}".message
     WHERE subject_id = $2 AND ((id >= $3 AND id < $4) OR received_at <= $5) LIMIT $6
 ), gone AS (
-    DELETE FROM "{schema}".message m USING doomed WHERE m.id = doomed.id RETURNING 1
+    DELETE FROM "{schema}".message m USING doomed WHERE m.id = doomed.id RETURNING m.message_ref, m.event_type
 ), marked AS (
     UPDATE "{schema}".subject SET rekey = true
     WHERE subject_id = $2 AND wrapped_dek IS NOT NULL AND NOT rekey AND EXISTS (SELECT FROM gone)
 ), counted AS (
     UPDATE "{schema}".erasure_step SET rows_deleted = rows_deleted + (SELECT count(*) FROM gone)
     WHERE request_id = $1 AND subject_id = $2
+), stones AS (
+    INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
+    SELECT 'n', message_ref, clock_timestamp() + $7::interval
+    FROM (SELECT DISTINCT message_ref FROM gone WHERE message_ref IS NOT NULL AND event_type = ANY ($8::text[])) refs
+    ORDER BY message_ref
+    ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at)
 )
 SELECT count(*)::int FROM gone;
 

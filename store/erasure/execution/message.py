@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from contracts.fences import Fence, encode, keep
+from contracts.fences import Fence
 from contracts.outcomes import RefusalReason
 from contracts.signing import Signer
 from store.audit.log import AuditEntry, What, append
@@ -20,6 +20,7 @@ from store.erasure.endings import Refused
 from store.erasure.equipment import Step, Tools
 from store.erasure.execution.subject import FENCE_KEPT
 from store.erasure.jobs import Job, set_executing
+from store.erasure.steps import signed_fence
 from store.erasure.tenants import TenantSchema, alone, leave
 from store.lanes.event import KEPT_UNDER_TOMBSTONE
 
@@ -77,14 +78,8 @@ async def _erase(
             executed_at_us=unix_us(executed_at),
             refs=(ref.hex(),),
         )
-        await connection.execute(sql("keep_fence"), job.request_id, signed(fence, signer))
+        await connection.execute(sql("keep_fence"), job.request_id, signed_fence(fence, signer))
     return executed_at, found["rows"], found["marked"]
-
-
-def signed(fence: Fence, signer: Signer) -> bytes:
-    """The record as it goes to the fence topic, for the step's row."""
-    _, value, headers = encode(fence, signer)
-    return keep(value, headers)
 
 
 def unix_us(moment: datetime) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from contracts.erasure_metrics import ERASURE_SHRED_SECONDS
-from contracts.fences import Fence, encode, keep
+from contracts.fences import Fence
 from contracts.ids import first_id_at
 from contracts.signing import Signer
 from runtime.metrics import ProcessMetrics
@@ -21,8 +21,9 @@ from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, set_executing
-from store.erasure.steps import steps_of
+from store.erasure.steps import name_refs, signed_fence, steps_of
 from store.erasure.tenants import TenantSchema, alone, inside, leave
+from store.lanes.event import WRITTEN_TYPES
 
 if TYPE_CHECKING:
     from store.database import Connection
@@ -32,6 +33,7 @@ FENCE_KEPT: Final = timedelta(days=230)
 """A window of 190 days and the oldest backup: tombstones are kept as long as the fences that name them."""
 DELETED_AT_ONCE: Final = 1_000
 """Rows in a transaction of their own: a person may have many."""
+_WRITTEN: Final = sorted(WRITTEN_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,7 @@ class _Erased:
             executed_at_us=_unix_us(self.executed_at),
             undated=tuple(one.hex() for one in self.undated),
         )
-        _, value, headers = encode(fence, signer)
-        return keep(value, headers)
+        return signed_fence(fence, signer)
 
 
 async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
@@ -143,6 +144,16 @@ async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
     for step in steps:
         if step.deleted_at is not None:
             continue
+        async with inside(tools.connection, tenant):
+            rows = await tools.connection.fetch(
+                with_names(SQL["written_refs"], schema=tenant.schema),
+                step.subject_id,
+                step.erased_through_gen,
+                _WRITTEN,
+            )
+            refs = [row["message_ref"] for row in rows]
+            await name_refs(tools.connection, tenant, job.request_id, step, refs, tools.signer)
+        tools.reached(job.request_id, Step.REFS_NAMED)
         while True:
             async with inside(tools.connection, tenant):
                 gone = await tools.connection.fetchval(
@@ -152,6 +163,7 @@ async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
                     step.erased_through_gen,
                     DELETED_AT_ONCE,
                     FENCE_KEPT,
+                    _WRITTEN,
                 )
                 if gone < DELETED_AT_ONCE:
                     await tools.connection.execute(

@@ -88,22 +88,29 @@ FROM unnest($2::uuid[], $3::bytea[]) AS given (subject_id, fence)
 WHERE e.request_id = $1 AND e.subject_id = given.subject_id;
 
 -- Only what the erased generations wrote: the person may be back already. Counted in the same transaction, which also leaves
--- tombstones of their refs: an edit in the backlog that names nobody would else be stored for the account, text and all. $5: how long.
+-- tombstones of the refs of what was written ($6: of which types): an edit in the backlog that names nobody would else be stored for
+-- the account, text and all. $5: how long.
 -- name: delete_rows
 WITH doomed AS (
     SELECT id FROM "{schema}".message WHERE subject_id = $2 AND generation <= $3 LIMIT $4
 ), gone AS (
-    DELETE FROM "{schema}".message m USING doomed WHERE m.id = doomed.id RETURNING m.message_ref
+    DELETE FROM "{schema}".message m USING doomed WHERE m.id = doomed.id RETURNING m.message_ref, m.event_type
 ), counted AS (
     UPDATE "{schema}".erasure_step SET rows_deleted = rows_deleted + (SELECT count(*) FROM gone)
     WHERE request_id = $1 AND subject_id = $2
 ), stones AS (
     INSERT INTO "{schema}".tombstone AS t (kind, ref, expires_at)
-    SELECT 'r', message_ref, clock_timestamp() + $5::interval
-    FROM (SELECT DISTINCT message_ref FROM gone WHERE message_ref IS NOT NULL) refs ORDER BY message_ref
+    SELECT 'n', message_ref, clock_timestamp() + $5::interval
+    FROM (SELECT DISTINCT message_ref FROM gone WHERE message_ref IS NOT NULL AND event_type = ANY ($6::text[])) refs
+    ORDER BY message_ref
     ON CONFLICT (kind, ref) DO UPDATE SET expires_at = greatest(t.expires_at, excluded.expires_at)
 )
 SELECT count(*)::int FROM gone;
+
+-- Refs of what the erased generations wrote, for the fence.
+-- name: written_refs
+SELECT DISTINCT message_ref FROM "{schema}".message
+WHERE subject_id = $1 AND generation <= $2 AND message_ref IS NOT NULL AND event_type = ANY ($3::text[]);
 
 -- name: deleted
 UPDATE "{schema}".erasure_step SET deleted_at = clock_timestamp()

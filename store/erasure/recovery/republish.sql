@@ -8,7 +8,7 @@ SELECT partition, topic_id, next_offset FROM mk.fence_position
 
 -- Oldest first. A fence that was executed before $1 has served its time.
 -- name: fences
-SELECT fence FROM "{schema}".erasure_step WHERE fence IS NOT NULL AND executed_at > $1 ORDER BY executed_at, subject_id
+SELECT fence, fence_parts FROM "{schema}".erasure_step WHERE fence IS NOT NULL AND executed_at > $1 ORDER BY executed_at, subject_id
 
 -- At the topic's beginning: what others wrote to it is applied as well, what is here already is passed over.
 -- name: begin_at

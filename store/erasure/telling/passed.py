@@ -6,8 +6,6 @@ withdrawn tenant's request waits and shows; a slot that was removed for good cou
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from contracts.erasure_metrics import ERASURE_FENCES, ERASURE_READERS
 from contracts.errors import TransientError
 from contracts.topics import tenant_events_topic
@@ -27,8 +25,6 @@ from store.erasure.telling import tell
 from store.erasure.telling.told_readers import note_readers
 from store.erasure.tenants import TenantSchema, inside, leave
 
-Settle = Callable[[Tools, Job, TenantSchema], Awaitable[None]]
-
 
 class LanesBehind(TransientError):
     """A lane of the tenant has not passed the end that was seen after the fence."""
@@ -36,11 +32,8 @@ class LanesBehind(TransientError):
     code = "lanes_behind"
 
 
-async def finish(tools: Tools, job: Job, tenant: TenantSchema, settle: Settle | None = None) -> None:
-    """Bring an executed job to `live_erased`. `settle`: what is done once more when every lane has passed.
-
-    Raises LanesBehind, TenantUnavailable, BrokerUnavailable or DatabaseUnavailable: then it is looked at again.
-    """
+async def finish(tools: Tools, job: Job, tenant: TenantSchema) -> None:
+    """Bring an executed job to `live_erased`. Raises LanesBehind, TenantUnavailable, BrokerUnavailable or DatabaseUnavailable: then it is looked at again."""
     async with inside(tools.connection, tenant):
         steps = await steps_of(tools.connection, tenant, job.request_id)
         waits = await waits_of(tools.connection, tenant, job.request_id)
@@ -63,8 +56,6 @@ async def finish(tools: Tools, job: Job, tenant: TenantSchema, settle: Settle | 
         behind = await still_behind(tools.connection, waits)
     if behind:
         raise LanesBehind("a lane has not passed the fence")
-    if settle is not None:
-        await settle(tools, job, tenant)
     async with inside(tools.connection, tenant):
         steps = await steps_of(tools.connection, tenant, job.request_id)
         await leave(tools.connection)

@@ -20,8 +20,9 @@ from store.erasure.equipment import Tools
 from store.erasure.tenants import TenantSchema
 
 _LONGEST_FENCE: Final = 900_000
-"""Bytes; the topic takes 1 MiB. Only the ids of undated rows can be so many."""
-_IDS_IN_A_PART: Final = 20_000
+"""Bytes; the topic takes 1 MiB. Only ids of undated rows and refs can be so many."""
+_IDS_IN_A_PART: Final = 12_000
+"""Of undated rows, and as many refs."""
 
 
 async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
@@ -35,7 +36,10 @@ async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
 
 
 async def append_fences(producer: Producer, signer: Signer, records: list[bytes]) -> None:
-    """The records as they are kept, under their tenant; one of very many ids in parts. Raises BrokerUnavailable."""
+    """The records that are kept, signed now, under their tenant; one of very many ids in parts. Raises BrokerUnavailable.
+
+    A kept record may be of a signing key that is not believed any more: every store believes the present one.
+    """
     sent = []
     for record in records:
         for key, value, headers in _parts(signer, record):
@@ -45,14 +49,15 @@ async def append_fences(producer: Producer, signer: Signer, records: list[bytes]
 
 
 def _parts(signer: Signer, record: bytes) -> Iterator[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
-    key, value, headers = fences.kept(record)
+    key, value, headers = fences.signed_again(record, signer)
     if len(value) <= _LONGEST_FENCE:
         yield key, value, headers
         return
     fence = Fence.model_validate_json(value)
     # One at least: it may be long of names alone.
-    for first in range(0, max(1, len(fence.undated)), _IDS_IN_A_PART):
-        part = fence.model_copy(update={"undated": fence.undated[first : first + _IDS_IN_A_PART]})
+    for first in range(0, max(1, len(fence.undated), len(fence.refs)), _IDS_IN_A_PART):
+        end = first + _IDS_IN_A_PART
+        part = fence.model_copy(update={"undated": fence.undated[first:end], "refs": fence.refs[first:end]})
         yield fences.encode(part, signer)
 
 

@@ -135,8 +135,9 @@ async def _look_in_schema(
                     keys, rows, aliases = keys + left["keys"], rows + left["rows"], aliases + left["aliases"]
                 named = [bytes.fromhex(one) for one in fence.refs]
                 undated = [bytes.fromhex(one) for one in fence.undated]
+                messages, written = ([], named) if fence.pseudonyms else (named, [])
                 left = await connection.fetchrow(
-                    sql("left_of_refs"), named, undated, sorted(KEPT_UNDER_TOMBSTONE)
+                    sql("left_of_refs"), messages, undated, sorted(KEPT_UNDER_TOMBSTONE), written
                 )
                 assert left is not None
                 refs, tombstones = refs + left["rows"], tombstones + left["tombstones"]

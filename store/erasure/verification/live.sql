@@ -25,13 +25,16 @@ SELECT (SELECT count(*) FROM "{schema}".subject s WHERE s.subject_id = $1
         LEFT JOIN "{schema}".alias a USING (pseudonym) LEFT JOIN "{schema}".subject s ON s.subject_id = a.subject_id
         WHERE coalesce(s.erased_through_gen, 0) = 0 OR s.watermark < $4) AS aliases;
 
--- Rows of an erased message, and refs without their tombstone. $3: what erasing a message leaves.
+-- Rows of an erased message, and refs without their tombstone. $3: what erasing a message leaves; $4: refs of what erased people
+-- wrote, whose rows are counted with the people.
 -- name: left_of_refs
 SELECT (SELECT count(*) FROM "{schema}".message m WHERE m.message_ref = ANY ($1::bytea[]) AND m.event_type <> ALL ($3)) AS rows,
        (SELECT count(*) FROM unnest($1::bytea[]) AS named (ref) WHERE NOT EXISTS (
            SELECT FROM "{schema}".tombstone t WHERE t.kind = 'r' AND t.ref = named.ref))
        + (SELECT count(*) FROM unnest($2::bytea[]) AS named (ref) WHERE NOT EXISTS (
-           SELECT FROM "{schema}".tombstone t WHERE t.kind = 'e' AND t.ref = named.ref)) AS tombstones;
+           SELECT FROM "{schema}".tombstone t WHERE t.kind = 'e' AND t.ref = named.ref))
+       + (SELECT count(*) FROM unnest($4::bytea[]) AS named (ref) WHERE NOT EXISTS (
+           SELECT FROM "{schema}".tombstone t WHERE t.kind = 'n' AND t.ref = named.ref)) AS tombstones;
 
 -- name: living_keys
 SELECT subject_id, generation::int, wrapped_dek AS wrapped, dek_epoch AS epoch FROM "{schema}".subject

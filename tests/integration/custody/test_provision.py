@@ -16,7 +16,7 @@ from store.custody.database import custody
 from store.custody.errors import NoFreeSlot
 from store.custody.partitions import existing_partitions, missing_partitions
 from store.custody.provision import Step
-from store.custody.settings import load_public_key
+from store.custody.settings import load_public_keys
 from store.keys.cells import kek_aad, pseudonym_key_aad, unwrap_key
 from store.keys.keyring import LocalKeyring
 from tests.integration.custody.conftest import Cell, Custodian
@@ -240,7 +240,7 @@ async def test_receivers_find_erasures_public_keys_in_a_file_that_the_custodian_
         assert await custodian.duties.full_pass()
         pinned = KnownSigner(
             "custodian",
-            load_public_key(cell.keys / "public" / "custodian.pub", "TEST"),
+            load_public_keys(cell.keys / "public" / "custodian.pub", "TEST")[0],
             frozenset({Right.SIGN_REQUEST_KEYS}),
         )
         now = custodian.tools.clock.now()

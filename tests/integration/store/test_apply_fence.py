@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from contracts.fences import Fence, kept
 from tests.integration.store.cell import ACCOUNT, Cell, alias, event, seconds
 from tests.integration.store.fencing import apply, fence
 from tests.support.waiting import until
@@ -155,6 +156,30 @@ async def test_generations_of_a_subject_that_the_fence_does_not_number_are_judge
     assert subjects[alias("bia")]["wrapped_dek"] is not None, "fenced since, and returned"
 
 
+async def test_the_fence_of_somebody_whom_another_fence_of_the_request_reached_adds_its_own_names(
+    cell: Cell, tenant: Tenant
+) -> None:
+    # Two subjects when they were erased; here one of them has both first names, and of the other nothing is known.
+    await cell.write(tenant, event("phone", "psid"), event("psid"))
+    one = cell.subjects(tenant)[alias("phone")]["subject_id"]
+    made = fence(tenant, "phone", "bsuid", subject=uuid4())
+    other = fence(tenant, "psid", "mail", subject=one, generation=3, at=None).model_copy(
+        update={"request": made.request, "executed_at_us": made.executed_at_us}
+    )
+    assert await apply(cell, made) == ("applied", 1)
+    await cell.write(tenant, event("phone", at=later(), received=later()))
+    assert await apply(cell, other, without_lock=True) == ("lock", 0)
+    assert await apply(cell, other) == ("applied", 1)
+    assert await apply(cell, other, without_lock=True) == ("known", 1)
+    old = datetime.now(UTC) - seconds(60)
+    assert (await cell.write(tenant, event("mail", at=old), event("bsuid", at=old))).fenced == 2
+    step = f"SELECT fence IS NOT NULL FROM {tenant.schema}.erasure_step WHERE request_id = $1 AND subject_id = $2"
+    assert cell.world.sql(step, made.request, one)[0][0] is True, "it can be written to a lost topic again"
+    row = cell.subjects(tenant)[alias("phone")]
+    assert row["wrapped_dek"] is not None, "who came back between the two keeps the key"
+    assert len(cell.world.rows(tenant)) == 1
+
+
 async def test_an_unknown_alias_of_somebody_known_becomes_theirs(cell: Cell, tenant: Tenant) -> None:
     await cell.write(tenant, event("ana"))
     subject = cell.subjects(tenant)[alias("ana")]["subject_id"]
@@ -200,7 +225,7 @@ async def test_an_erased_accounts_rows_go_and_who_has_others_keeps_those(cell: C
     )
     await cell.write(tenant, event("ana", account=gone, received=later()))
     await apply(cell, fence(tenant, account=gone))
-    assert sorted(row["account_id"] for row in cell.world.rows(tenant)) == sorted([ACCOUNT, ACCOUNT, gone])
+    assert [row["account_id"] for row in cell.world.rows(tenant)] == [ACCOUNT, ACCOUNT]
     subjects = cell.subjects(tenant)
     assert [subjects[alias(name)]["rekey"] for name in ("ana", "bia", "caio")] == [True, False, False]
     assert [subjects[alias(name)]["wrapped_dek"] is None for name in ("ana", "bia", "caio")] == [
@@ -208,6 +233,27 @@ async def test_an_erased_accounts_rows_go_and_who_has_others_keeps_those(cell: C
         False,
         True,
     ]
+    assert [subjects[alias(name)]["key_lost_at"] is None for name in ("ana", "bia", "caio")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+async def test_an_accounts_fence_withdraws_the_consent_that_a_backup_brought_back(
+    cell: Cell, tenant: Tenant
+) -> None:
+    gone, stays = (
+        cell.world.connect(tenant, "messenger", {"page": f"{tenant.tenant.int % 10**14 + n}"}) for n in (0, 1)
+    )
+    assert await apply(cell, fence(tenant, account=gone)) == ("applied", 1)
+    for account, state, consent in ((gone, "disconnected", "withdrawn"), (stays, "connected", "active")):
+        row = cell.world.sql(
+            "SELECT a.state, c.state, (SELECT bool_or(active) FROM mk.account_id i WHERE i.account_id = a.account_id)"
+            " FROM mk.account a JOIN mk.consent c USING (account_id) WHERE a.account_id = $1",
+            account,
+        )[0]
+        assert tuple(row) == (state, consent, state == "connected")
 
 
 async def test_a_joins_fence_takes_what_is_not_later_and_no_key(cell: Cell, tenant: Tenant) -> None:
@@ -241,6 +287,8 @@ async def test_each_part_of_a_long_fence_adds_its_tombstones_and_nothing_else(
     assert await apply(cell, parts[1], without_lock=True) == ("known", 1)
     assert cell.subjects(tenant)[alias("ana")]["wrapped_dek"] is not None
     assert (await cell.write(tenant, *undated)).fenced == 2
+    step = cell.world.sql(f"SELECT fence, fence_parts FROM {tenant.schema}.erasure_step")[0]
+    assert [Fence.model_validate_json(kept(one)[1]) for one in (step["fence"], *step["fence_parts"])] == parts
 
 
 async def test_without_the_tenants_own_lock_nothing_is_done(

@@ -88,7 +88,7 @@ async def test_a_tenant_of_before_the_mechanism_begins_at_the_first_one(cell: Ke
     cell.world.sql("DELETE FROM mk.tenant_migration WHERE tenant_id = $1", tenant.tenant)
     cell.world.sql(f"DROP INDEX {s}.subject_rekey")
     cell.world.sql(
-        f"ALTER TABLE {s}.subject DROP CONSTRAINT subject_rekey_from, DROP COLUMN rekey_from_gen, DROP COLUMN rekey_from_epoch"
+        f"ALTER TABLE {s}.subject DROP CONSTRAINT subject_rekey_from, DROP COLUMN rekey_from_gen, DROP COLUMN rekey_from_epoch, DROP COLUMN key_lost_at"
     )
     cell.world.sql(f"DROP TABLE {s}.erasure_step, {s}.erasure_wait, {s}.evidence_key")
     cell.world.sql(f"DROP INDEX {s}.tombstone_expiry, {s}.subject_fenced")

@@ -29,7 +29,7 @@ from contracts.control import (
 )
 from contracts.errors import TamperedRecord
 from contracts.hybrid import HybridPrivateKey
-from contracts.signing import Right, Signer
+from contracts.signing import KnownSigner, Right, Signer
 
 CUSTODIAN = Signer.from_bytes("custodian", os.urandom(32))
 STRANGER = Signer.from_bytes("stranger", os.urandom(32))
@@ -101,6 +101,32 @@ def test_no_control_record_can_replace_a_pinned_signer() -> None:
     )
     seen.apply(*encode(record, CUSTODIAN))
     assert seen.signers["custodian"].public_raw == CUSTODIAN.public_raw
+
+
+def test_a_signers_other_keys_are_believed_for_the_same_and_a_strangers_is_not() -> None:
+    before, after = (Signer.from_bytes("erasure", bytes([number]) * 32) for number in (1, 2))
+    may = frozenset({Right.SIGN_FENCES})
+
+    def said(*others: Signer) -> KnownSigner:
+        seen = view()
+        record = SignerRecord(
+            name="erasure",
+            public_key=b64encode(after.public_raw),
+            may=may,
+            others=tuple(b64encode(one.public_raw) for one in others),
+        )
+        seen.apply(*encode(record, CUSTODIAN))
+        return seen.signers["erasure"]
+
+    known = said(before)
+    for signer in (before, after):
+        known.verify(signer.sign(b"message"), b"message", Right.SIGN_FENCES)
+        with pytest.raises(TamperedRecord):
+            known.verify(signer.sign(b"message"), b"message", Right.SIGN_CONTROL)
+    with pytest.raises(TamperedRecord):
+        known.verify(STRANGER.sign(b"message"), b"message", Right.SIGN_FENCES)
+    with pytest.raises(TamperedRecord):
+        said().verify(before.sign(b"message"), b"message", Right.SIGN_FENCES)
 
 
 def test_a_signer_introduced_by_control_may_not_sign_control() -> None:

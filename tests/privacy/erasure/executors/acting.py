@@ -19,7 +19,7 @@ from runtime.metrics import ProcessMetrics
 from store.database import connected
 from store.erasure.equipment import Step, Tools
 from store.erasure.execution import joins
-from store.erasure.execution.executors import SETTLERS, executor_of
+from store.erasure.execution.executors import executor_of
 from store.erasure.jobs import load_job
 from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, find_tenant, inside
@@ -89,15 +89,12 @@ class Acting:
         self,
         request: UUID,
         reached: Callable[[UUID, Step], None] = lambda _request, _step: None,
-        *,
-        settle: bool = False,
     ) -> list[ErasureStep]:
-        """Let its executor work once, or what is done once more when the lanes have passed; the request's steps after it."""
+        """Let its executor work once; the request's steps after it."""
         async with self.tools(reached) as tools:
             tenant = await self.schema(tools)
             job = await load_job(tools.connection, request)
-            executor = SETTLERS[job.kind] if settle else executor_of(job)
-            await executor(tools, job, tenant)
+            await executor_of(job)(tools, job, tenant)
             async with inside(tools.connection, tenant):
                 return await steps_of(tools.connection, tenant, request)
 

@@ -25,6 +25,7 @@ def age(acting: Acting, by: timedelta) -> None:
         "UPDATE {s}.subject SET watermark = watermark - $1::interval, executed_at = executed_at - $1::interval",
         by,
     )
+    acting.sql("UPDATE {s}.subject SET key_lost_at = key_lost_at - $1::interval", by)
     acting.sql("UPDATE {s}.erasure_step SET executed_at = executed_at - $1::interval", by)
     acting.sql("UPDATE {s}.tombstone SET expires_at = expires_at - $1::interval", by)
     acting.sql("UPDATE mk.erasure_request SET executed_at = executed_at - $1::interval", by)
@@ -52,6 +53,30 @@ async def test_a_fence_lasts_its_time_and_then_everything_of_it_goes(acting: Act
         assert await expire_requests(tools.connection) == 1
         assert await expire_requests(tools.connection) == 0
     assert acting.sql("SELECT pseudonyms FROM mk.erasure_request")[0][0] == []
+
+
+async def test_whoever_lost_the_key_with_an_account_is_forgotten_as_late_as_a_fence(acting: Acting) -> None:
+    gone = UUID(int=7)
+    await acting.keys.cell.write(
+        acting.tenant, *(event(name, account=gone) for name in ("ana", "bia", "caio")), event("davi")
+    )
+    acting.said(gone, "withdrawn")
+    await acting.execute(acting.job("account", "account_removed", account_id=gone))
+    await acting.keys.cell.write(acting.tenant, event("bia"))
+    await acting.execute(acting.job("subject", "operator", pseudonyms=[alias("caio")]))
+    age(acting, DAYS_229)
+    assert await expire(acting) == Expired()
+    age(acting, DAYS_231 - DAYS_229)
+    # Ana, Caio, and the subject that stands for nobody's events has no row here; Bia came back by another account.
+    ended = await expire(acting)
+    assert (ended.forgotten, ended.lifted) == (2, 1)
+    subjects = acting.keys.cell.subjects(acting.tenant)
+    assert set(subjects) == {alias("bia"), alias("davi")}
+    assert (subjects[alias("bia")]["key_lost_at"], subjects[alias("bia")]["wrapped_dek"] is None) == (
+        None,
+        False,
+    )
+    assert await expire(acting) == Expired()
 
 
 async def test_who_came_back_keeps_what_came_since_and_loses_the_fence(acting: Acting) -> None:
