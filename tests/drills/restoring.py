@@ -21,7 +21,7 @@ from contracts.erasure_requests import MessageRequest
 from contracts.fences import Fence
 from runtime.kafka.topics import TopicAdmin, TopicSettings
 from tests.support.backup import BaseBackup
-from tests.support.bodies import encode, messenger
+from tests.support.bodies import delivery, encode, messenger
 from tests.support.erasure import ERASED, Requests, fenced, job, person_request, psid, wait_state
 from tests.support.world import Tenant, World
 
@@ -65,6 +65,7 @@ class Restoring:
         self._refs: list[tuple[bytes, UUID]] = []
         self._numbers = itertools.count(1)
         self._texts_of: dict[str, list[str]] = {}
+        self._mids_of: dict[str, list[str]] = {}
         self.tenant: Tenant
 
     # What happens before the loss.
@@ -96,6 +97,7 @@ class Restoring:
         self.wait_stored()
         self.unsend("unsent")
         self.erase("erased-later", "back-later", "young", "young-back")
+        self.edit_naming_nobody("erased-later", "young")
         self.say("back-later", returning=True)
         self.say("young-back", returning=True)
         self.wait_stored()
@@ -244,6 +246,7 @@ class Restoring:
             body = encode(messenger(f"m_{text}", text, page=PAGE, person=person, at_ms=at_ms))
             assert self.world.post(body) == 200
             self.texts[text] = True
+            self._mids_of.setdefault(kind, []).append(f"m_{text}")
             self._texts_of.setdefault(kind, []).append(text)
 
     def erase(self, *kinds: str) -> None:
@@ -254,6 +257,17 @@ class Restoring:
         self.before.requests += requests
         for kind in kinds:
             self._forget(kind)
+
+    def edit_naming_nobody(self, *kinds: str) -> None:
+        """Edits of what these people wrote come after their erasure, and do not say whose they are."""
+        for mid in (mid for kind in kinds for mid in self._mids_of[kind]):
+            text = f"editado {next(self._numbers)}."
+            at_ms = int(time.time() * 1000)
+            edit = {"mid": mid, "text": text, "num_edit": 1}
+            item = {"recipient": {"id": PAGE}, "timestamp": at_ms, "message_edit": edit}
+            body = encode(delivery("page", [{"id": PAGE, "time": at_ms, "messaging": [item]}]))
+            assert self.world.post(body) == 200
+            self.texts[text] = False
 
     def unsend(self, kind: str) -> None:
         """What people of a kind wrote is taken back: the router asks for it."""
