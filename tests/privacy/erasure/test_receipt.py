@@ -61,7 +61,7 @@ async def test_the_receipt_says_what_was_done_and_holds_nothing_of_the_person(
     systems = [one.system for one in receipt.removals]
     assert sorted(systems) == sorted(set(systems)), "each system is named once"
     assert receipt.irrecoverable_on == row["irrecoverable_on"] is not None
-    assert {one.what for one in receipt.kept} == {"fence", "evidence", "access_records"}
+    assert {one.what for one in receipt.kept} == {"fence", "tombstones", "evidence", "access_records"}
     assert {one.who for one in receipt.told} == {"stores", "tenant_readers"}
     assert (
         receipt.received_at_ms

@@ -19,7 +19,7 @@ from runtime.metrics import ProcessMetrics
 from store.database import connected
 from store.erasure.equipment import Step, Tools
 from store.erasure.execution import joins
-from store.erasure.execution.executors import executor_of
+from store.erasure.execution.executors import deleter_of, executor_of
 from store.erasure.jobs import load_job
 from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, find_tenant, inside
@@ -107,6 +107,14 @@ class Acting:
             admitted,
         )
         return admitted
+
+    async def delete(self, request: UUID) -> None:
+        """What is deleted after its step, as for a database that was put back in between."""
+        async with self.tools() as tools:
+            job = await load_job(tools.connection, request)
+            delete = deleter_of(job)
+            assert delete is not None
+            await delete(tools, job, await self.schema(tools))
 
     async def admit_joins(self) -> list[UUID]:
         """Make jobs of what lanes asked for, and let them execute; their ids."""
