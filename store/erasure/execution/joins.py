@@ -157,6 +157,7 @@ async def delete_rows(tools: Tools, job: Job, tenant: TenantSchema) -> None:
             )
             refs = [row["message_ref"] for row in rows]
             await name_refs(connection, tenant, job.request_id, step, refs, tools.signer)
+        tools.reached(job.request_id, Step.REFS_NAMED)
         while gone == DELETED_AT_ONCE:
             async with inside(connection, tenant):
                 gone = await connection.fetchval(
