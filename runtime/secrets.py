@@ -7,7 +7,6 @@ a provider that is away stops nothing that is open. Must never know what it keep
 
 from __future__ import annotations
 
-import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -19,6 +18,7 @@ from pydantic import Field, model_validator
 from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable
 from runtime.files import SecretFolder
 from runtime.settings import ProcessSettings
+from runtime.tls import TrustFile, trusting_context
 from runtime.vault import Answer, VaultClient, VaultServer
 
 Zone = Literal["store", "router", "erasure"]
@@ -187,7 +187,7 @@ class SecretSettings(ProcessSettings):
     transit_token_file: Path | None = None
     """File of the token for that server, 0600; read for each call."""
     transit_ca_file: Path | None = None
-    """Certificates that may sign the server's, if not the system's."""
+    """Certificates that may sign the server's, if not the system's. A changed file counts for new connections."""
     transit_secrets_mount: str = Field(default="secret", pattern=r"^[a-z0-9_/-]{1,64}$")
     """Where the KV version 2 engine is mounted."""
     transit_prefix: str = Field(default="mk", pattern=r"^[a-z0-9-]{1,32}$")
@@ -213,10 +213,7 @@ class SecretSettings(ProcessSettings):
         assert self.transit_token_file is not None
         tls = None
         if self.transit_ca_file is not None:
-            try:
-                tls = ssl.create_default_context(cafile=str(self.transit_ca_file))
-            except OSError as exc:
-                raise InvalidSettings("TRANSIT_CA_FILE: the file cannot be used") from exc
+            tls = trusting_context(TrustFile(self.transit_ca_file), "TRANSIT_CA_FILE")
         return VaultServer(self.transit_url, self.transit_token_file, tls)
 
 

@@ -1,4 +1,5 @@
-"""TLS to Kafka with this process's own certificate; files that change are taken up without a restart.
+"""TLS to Kafka with this process's own certificate, and to servers that know us by something else; files that change are
+taken up without a restart.
 
 Each new connection is made with what the files hold then; connections that are open stay as they are. A connection that
 is closed says so and waits for no answer. Must never fall back to a connection without TLS or to a server whose name is
@@ -29,8 +30,7 @@ class TlsFiles:
 
     def stamp(self) -> _Stamp:
         """Changes whenever a file is replaced. Raises OSError."""
-        found = (path.stat() for path in (self.ca, self.certificate, self.key))
-        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+        return _stamp_of(self.ca, self.certificate, self.key)
 
     def load(self) -> ssl.SSLContext:
         """Raises OSError (ssl.SSLError is one) if a file cannot be used."""
@@ -39,6 +39,27 @@ class TlsFiles:
         context.load_cert_chain(self.certificate, self.key)
         context.sslobject_class = _ClosesAtOnce
         return context
+
+
+@dataclass(frozen=True, slots=True)
+class TrustFile:
+    """A PEM file of who is believed, for a server to which we show no certificate."""
+
+    ca: Path
+
+    def stamp(self) -> _Stamp:
+        """Changes whenever the file is replaced. Raises OSError."""
+        return _stamp_of(self.ca)
+
+    def load(self) -> ssl.SSLContext:
+        """Raises OSError if the file cannot be used."""
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(self.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+
+def _stamp_of(*paths: Path) -> _Stamp:
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in (path.stat() for path in paths))
 
 
 class _ClosesAtOnce(ssl.SSLObject):
@@ -63,7 +84,7 @@ class WatchedContext(ssl.SSLContext):
     Files that cannot be used (half of them replaced, for instance) leave the context before them in place.
     """
 
-    _files: TlsFiles
+    _files: TlsFiles | TrustFile
     _stamp: _Stamp
     _current: ssl.SSLContext
 
@@ -87,6 +108,18 @@ def client_context(files: TlsFiles, setting: str) -> ssl.SSLContext:
         raise InvalidSettings(f"{setting}: a file is missing, or not a certificate with its key") from exc
     if is_open:
         raise InvalidSettings(f"{setting}: the key's file is readable by others (make it 0600)")
+    return _watched(files, stamp, current)
+
+
+def trusting_context(file: TrustFile, setting: str) -> ssl.SSLContext:
+    """A context that believes the authorities of a file. Raises InvalidSettings, naming `setting`, if it cannot be used."""
+    try:
+        return _watched(file, file.stamp(), file.load())
+    except OSError as exc:
+        raise InvalidSettings(f"{setting}: the file cannot be used") from exc
+
+
+def _watched(files: TlsFiles | TrustFile, stamp: _Stamp, current: ssl.SSLContext) -> WatchedContext:
     context = WatchedContext(ssl.PROTOCOL_TLS_CLIENT)
     context._files, context._stamp, context._current = files, stamp, current
     return context

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import ssl
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterator
@@ -226,18 +227,20 @@ def _only(fields: dict[str, Any], allowed: set[str]) -> None:
 
 
 @asynccontextmanager
-async def transit_server(token: str = "a-token") -> AsyncIterator[TransitServer]:
-    """A server on a free port of this machine."""
+async def transit_server(
+    token: str = "a-token", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[TransitServer]:
+    """A server on a free port of this machine; `tls`: with its certificate."""
     server = TransitServer(token)
     application = web.Application(client_max_size=32 << 20)
     application.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     try:
         host, port = runner.addresses[0][:2]
-        server.url = f"http://{host}:{port}"
+        server.url = f"{'https' if tls else 'http'}://{host}:{port}"
         yield server
     finally:
         await runner.cleanup()

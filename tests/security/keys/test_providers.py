@@ -6,6 +6,8 @@ version 2 at `secret`: the suite then runs on it, too; and on an OpenBao that `m
 
 import os
 import secrets
+import shutil
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -16,8 +18,10 @@ from uuid import UUID
 import pytest
 
 from contracts.errors import InvalidSettings, KeyNotYetKnown, KeyServiceUnavailable, TamperedRecord
+from deploy.local.certificates import NODE, Authority
 from runtime.files import SecretFolder
 from runtime.key_watch import watch_keys
+from runtime.tls import TrustFile, trusting_context
 from runtime.vault import VaultServer
 from store.keys.cells import kek_aad
 from store.keys.keyring import LocalKeyring
@@ -318,6 +322,30 @@ async def test_nobody_at_the_address_is_transient_and_no_token_is_told(tmp_path:
         await client.status()
     assert "hidden-token" not in str(caught.value) + repr(server)
     await client.close()
+
+
+async def test_a_replaced_authority_of_the_key_server_is_believed_without_a_restart(tmp_path: Path) -> None:
+    first, second = (Authority(tmp_path / name, f"authority-{name}") for name in ("first", "second"))
+    for authority in (first, second):
+        authority.prepare()
+    at_server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    at_server.load_cert_chain(first.files(NODE).certificate, first.files(NODE).key)
+    believed = tmp_path / "ca.pem"
+    shutil.copy(first.ca, believed)
+    async with transit_server(tls=at_server) as server:
+        tls = trusting_context(TrustFile(believed), "X")
+        client = Transit(VaultServer(server.url, token_file(tmp_path, "token", server.token), tls))
+        await client.new_epoch(1)
+        at_server.load_cert_chain(second.files(NODE).certificate, second.files(NODE).key)
+        await client.close()  # Open connections stay as they are.
+        with pytest.raises(KeyServiceUnavailable):
+            await client.status()
+        shutil.copy(second.ca, tmp_path / "new.pem")
+        (tmp_path / "new.pem").replace(believed)
+        assert (await client.status()).epochs == (1,)
+        await client.close()
+    with pytest.raises(InvalidSettings, match=r"^X: "):
+        trusting_context(TrustFile(tmp_path / "none"), "X")
 
 
 async def test_keks_that_nobody_used_are_forgotten(transit: Served) -> None:
