@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.metadata
+import inspect
 import re
 import shutil
 import subprocess
@@ -88,6 +91,24 @@ def test_with_the_kafka_extra_the_consumer_is_there_as_well(tmp_path: Path) -> N
     assert {"aiohttp", "asyncpg", "orjson", "structlog"} <= set(absent)
     done = read(as_installed(tmp_path), ["--consumer", *absent])
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_wheels_page_shows_is_what_the_package_has() -> None:
+    page = (ROOT / "contracts" / OWN["project"]["readme"]).read_text()
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(programs) == 2
+    for program in programs:
+        names: dict[str, Any] = {}
+        exec(compile(program, "README.md", "exec"), names)
+        for node in ast.walk(ast.parse(program)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                accepted = inspect.signature(names[node.func.id]).parameters
+                assert {word.arg for word in node.keywords} <= accepted.keys(), node.func.id
+    errors = importlib.import_module("contracts.errors")
+    assert all(
+        hasattr(errors, name)
+        for name in ("TamperedRecord", "ContractViolation", "ReplayLimit", "KeyNotYetKnown")
+    )
 
 
 def test_nothing_more_is_asked_for_than_the_service_itself_asks_for() -> None:
