@@ -129,6 +129,18 @@ def _account() -> dict[str, Json]:
             **flow,
         ),
         "flow.changed": _whatsapp("flows", event="ENDPOINT_MOVED", message="Endpoint novo", **flow),
+        "conversion.detected": _number(
+            "automatic_events",
+            automatic_events=[
+                {
+                    "id": WAMID,
+                    "event_name": "Purchase",
+                    "timestamp": int(AT),
+                    "ctwa_clid": "AfgQ8zTfExemploDeClique0001",
+                    "custom_data": {"currency": "BRL", "value": 129.9},
+                }
+            ],
+        ),
         "permission.revoked": _change("permissions", {"field": "pages_messaging", "verb": "revoked"}),
         "permission.changed": _change(
             "permissions",
@@ -276,6 +288,27 @@ def _groups() -> dict[str, Json]:
 def _messenger() -> dict[str, Json]:
     mention = {"post_id": "710300400500601_810000000000011", "sender_id": "7200000000000001", "item": "post"}
     return {
+        "message.received messenger place": _page(
+            "message",
+            {
+                "mid": "m_RXhlbXBsbzAwMDI",
+                "attachments": [
+                    {
+                        "type": "location",
+                        "title": "Praça da Liberdade",
+                        "url": "https://www.facebook.com/l.php?u=https%3A%2F%2Fmaps.example",
+                        "payload": {"coordinates": {"lat": -19.9321, "long": -43.9381}},
+                    }
+                ],
+            },
+        ),
+        "message.received messenger file": _page(
+            "message",
+            {
+                "mid": "m_RXhlbXBsbzAwMDM",
+                "attachments": [{"type": "image", "payload": {"url": "https://cdn.example/foto.jpg"}}],
+            },
+        ),
         "cart.sent": _page(
             "send_cart",
             {
