@@ -24,8 +24,8 @@ from router.split.reading import (
 )
 from router.split.times import time_ms
 
-_TEXT_ONLY: Final = frozenset({"mid", "text"})
-"""A message with just these has nothing beside them."""
+_TEXT_ONLY: Final = 2
+"""A message with so few fields, `mid` and `text` among them, has nothing beside these."""
 _ATTACHMENT: Final = plan(
     type=(as_text, "type"),
     id=(as_id, "payload.sticker_id", "payload.reel_video_id", "payload.id"),
@@ -161,7 +161,7 @@ def _content(message: Json, mid: str | None) -> dict[str, Any]:
     text = message.get("text")
     if isinstance(text, str):
         part["text"] = text
-    if message.keys() != _TEXT_ONLY:
+    if len(message) > _TEXT_ONLY or "text" not in message or "mid" not in message:
         part |= read(_MORE, message)
         attachments = [each for each in as_list(message.get("attachments")) if isinstance(each, dict)]
         if attachments:
