@@ -55,7 +55,8 @@ class VaultClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Answer:
-        """One request. Raises KeyServiceUnavailable for everything that may pass: network, 403, 412, 429, 5xx."""
+        """One request; 404 is what its engine does not have. Raises KeyServiceUnavailable for everything that may pass: network,
+        403, 412, 429, 5xx, an engine that is not mounted."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
         token = read_secret(self._server.token_file, "TRANSIT_TOKEN_FILE").decode().strip()
@@ -73,7 +74,12 @@ class VaultClient:
             raise KeyServiceUnavailable("the key service does not answer") from exc
         if response.status in (403, 412, 429) or response.status >= 500:
             raise KeyServiceUnavailable("the key service refuses or is sealed")
-        return Answer(response.status, body if isinstance(body, dict) else {})
+        answer = Answer(response.status, body if isinstance(body, dict) else {})
+        # What is not there is told without an error. With one nothing is mounted at that path: a key that was not
+        # looked for there is not destroyed.
+        if answer.status == 404 and answer.body.get("errors") != [] and "data" not in answer.body:
+            raise KeyServiceUnavailable("the key service has no such engine")
+        return answer
 
     async def close(self) -> None:
         """Close the connections."""

@@ -134,7 +134,8 @@ class TransitServer:
             return web.Response(status=204)
         if method == "POST" and path == "auth/token/create":
             return web.json_response({"auth": {"client_token": self.token_for(fields["policies"])}})
-        return _refused("unsupported path")
+        reason = f'no handler for route "{path}". route entry not found.'
+        return web.json_response({"errors": [reason]}, status=404)
 
     def _transit(self, method: str, path: str, fields: dict[str, Any]) -> web.Response:
         kind, _, rest = path.partition("/")

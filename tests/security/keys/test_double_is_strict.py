@@ -36,7 +36,14 @@ def told(server: KeyServer, method: str, path: str, fields: Any = None) -> Any:
         (sorted(set(one) & {"plaintext", "ciphertext", "error"}), one.get("plaintext"))
         for one in data.get("batch_results", ())
     ]
-    words = ("key not found", "check-and-set", "deletion is not allowed", "not found", "permission denied")
+    words = (
+        "no handler for route",
+        "key not found",
+        "check-and-set",
+        "deletion is not allowed",
+        "not found",
+        "permission denied",
+    )
     said = [word for word in words if word in str(body.get("errors", ""))]
     read = {
         name: data[name] for name in ("type", "exportable", "allow_plaintext_backup", "data") if name in data
@@ -102,6 +109,9 @@ def test_transits_answers_are_the_same(both: tuple[KeyServer, KeyServer]) -> Non
     assert alike(both, "POST", "transit/keys/mk-root-1/config", {"deletion_allowed": True}) == 200
     assert alike(both, "DELETE", "transit/keys/mk-root-1") == 204
     assert alike(both, "GET", "transit/keys/mk-root-1") == 404
+    # What is not mounted is no missing key.
+    assert alike(both, "GET", "absent/keys/mk-root-1") == 404
+    assert told(both[0], "GET", "absent/keys/mk-root-1") != told(both[0], "GET", "transit/keys/mk-root-1")
     # Whoever may make keys makes one by using it.
     assert alike(both, "POST", "transit/encrypt/mk-root-3", ITEM) == 200
     assert alike(both, "GET", "transit/keys?list=true") == 200

@@ -249,6 +249,26 @@ async def test_transit_keys_cannot_be_taken_out_and_old_secrets_leave_no_version
     await again.close()
 
 
+async def test_a_server_on_which_the_engines_are_not_mounted_has_destroyed_nothing(
+    transit: Served, tmp_path: Path
+) -> None:
+    await transit.client.new_epoch(1)
+    await transit.client.put_secret("a", b"1")
+    elsewhere = Transit(VaultServer(transit.server.url, tmp_path / "token"), "absent", "absent-too")
+    for call in (
+        elsewhere.destroy_epoch(1),
+        elsewhere.unwrap(1, b"vault:v1:AAAA", b""),
+        elsewhere.status(),
+        elsewhere.destroy_secret("a"),
+        elsewhere.get_secret("a"),
+        elsewhere.secret_names(),
+    ):
+        with pytest.raises(KeyServiceUnavailable):
+            await call
+    await elsewhere.close()
+    assert (await transit.client.status()).epochs == (1,)
+
+
 @pytest.mark.parametrize("fails_at", [1, 2, 3])
 async def test_a_kill_between_the_calls_of_a_write_leaves_no_name_without_content(
     transit: Served, tmp_path: Path, fails_at: int
