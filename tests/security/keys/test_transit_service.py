@@ -125,7 +125,7 @@ def kept(
         world.connect(tenant, "messenger", {"page": PAGE})
         made = Kept(world, server, tenant, folder)
         made.post("m_1", "first", BIA)
-        world.wait_rows(tenant, 1, 20)
+        world.wait_rows(tenant, 1, 40)
         yield made
         assert world.dead() == set()
 
@@ -193,20 +193,20 @@ def test_a_custodian_whose_key_server_keeps_backups_too_long_does_not_start(
 def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: Kept) -> None:
     world, tenant = kept.world, kept.tenant
     kept.post("m_2", "second", ANA)
-    world.wait_rows(tenant, 2, 20)
+    world.wait_rows(tenant, 2, 40)
     kept.server.seal()
     kept.post("m_3", "third", BIA)
-    world.wait_rows(tenant, 3, 20)
+    world.wait_rows(tenant, 3, 40)
     # Erasure has not had this tenant's keys yet: the request is neither refused nor a row, and it shows as unread.
     asked = kept.ask(ANA)
-    world.wait_until(lambda: world.metrics("erasure")["mk_erasure_requests_unread"] >= 1, 20, "it to wait")
-    world.wait_until(lambda: "request.waited" in world.log("erasure"), 20, "erasure to have tried")
+    world.wait_until(lambda: world.metrics("erasure")["mk_erasure_requests_unread"] >= 1, 40, "it to wait")
+    world.wait_until(lambda: "request.waited" in world.log("erasure"), 40, "erasure to have tried")
     kept.post("m_4", "fourth", BIA)
-    world.wait_rows(tenant, 4, 20)
+    world.wait_rows(tenant, 4, 40)
     assert job(world, asked) is None
     for process in HOLDS_KEYS:
         up = f"mk_{process}_key_provider_up"
-        world.wait_until(lambda p=process, m=up: world.metrics(p)[m] == 0, 20, f"{process} to see it")  # type: ignore[misc]
+        world.wait_until(lambda p=process, m=up: world.metrics(p)[m] == 0, 40, f"{process} to see it")  # type: ignore[misc]
         assert world.node(process).readiness()["keys"] is False
 
     # Whoever starts now has nothing open: it waits, takes nothing for tampered and needs no second start.
@@ -216,7 +216,7 @@ def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: 
     with concurrent.futures.ThreadPoolExecutor(len(cold)) as pool:
         starts = [pool.submit(world.start, [process]) for process in cold]
         for process in cold:
-            world.wait_until(lambda p=process: world.node(p).get("/livez", 1)[0] == 200, 20, process)  # type: ignore[misc]
+            world.wait_until(lambda p=process: world.node(p).get("/livez", 1)[0] == 200, 40, process)  # type: ignore[misc]
             assert world.node(process).get("/readyz", 1)[0] == 503
         kept.post("m_5", "fifth", BIA)
         assert job(world, asked) is None
@@ -225,7 +225,7 @@ def test_the_server_away_stops_nothing_that_is_open_and_what_is_not_waits(kept: 
         for start in starts:
             start.result(40)
     wait_state(world, asked, *ERASED, timeout_s=40)
-    world.wait_until(lambda: "fifth" in str(world.messages(tenant)), 20, "what came meanwhile")
+    world.wait_until(lambda: "fifth" in str(world.messages(tenant)), 40, "what came meanwhile")
     read = str(world.messages(tenant))
     assert "second" not in read
     assert all(text in read for text in ("first", "third", "fourth"))
@@ -239,7 +239,7 @@ def test_an_erasure_is_whole_and_its_root_key_dies_when_the_receipt_says(kept: K
     before = world.row_count(tenant)
     for number in range(3):
         kept.post(f"m_cida{number}", "segredo da cida", CIDA)
-    world.wait_rows(tenant, before + 3, 20)
+    world.wait_rows(tenant, before + 3, 40)
     old = copies(world, tenant)
     assert sum(b"segredo da cida" in body for body in kept.readable(old)) == 3
     sample = kept.folder / "before.jsonl"
