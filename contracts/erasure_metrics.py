@@ -58,6 +58,7 @@ ERASURE_FAILED: Final = MetricSpec(
             "key_service_unavailable",
             "key_not_yet_known",
             "no_executor",
+            "clocks_apart",
             "defect",
             "other",
         )
@@ -158,4 +159,17 @@ ERASURE_AUDIT_WAITING: Final = MetricSpec(
     "gauge",
     "erasure",
     "Age of the oldest entry of the audit log that has no place in the anchored tree: page above 60 s.",
+)
+ERASURE_CLOCK_DIFFERENCE: Final = MetricSpec(
+    "mk_erasure_clock_difference_seconds",
+    "gauge",
+    "erasure",
+    "The database's time less the broker's, as last measured on an acknowledged outcome; positive: the broker is behind. Page"
+    " above 0.5 or below -0.5: at 1 s (a setting) no person's erasure is executed.",
+)
+ERASURE_CLOCK_BOUND: Final = MetricSpec(
+    "mk_erasure_clock_difference_bound_seconds",
+    "gauge",
+    "erasure",
+    "How far off that difference can be: half the round trip of the measurement.",
 )

@@ -40,7 +40,8 @@ class Fence(BaseModel):
     watermark_s: int | None = None
     """Unix seconds: what is not strictly later is gone. None for a message."""
     executed_at_us: int
-    """Unix microseconds of the database's clock when it was executed."""
+    """Unix microseconds: when it was executed, as the broker's clock can have shown it at the latest. What it first took no
+    later is gone."""
     undated: tuple[HexRef, ...] = Field(default=(), repr=False)
     """Ids of undated rows that were erased."""
     refs: tuple[HexRef, ...] = Field(default=(), repr=False)

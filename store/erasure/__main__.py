@@ -45,6 +45,7 @@ from store.erasure.answers.survey import Surveyor
 from store.erasure.at_meta.deletion import AtMeta
 from store.erasure.at_meta.details import DetailKeys
 from store.erasure.at_meta.graph import GraphApi, Tokens
+from store.erasure.clocks import BrokerClock
 from store.erasure.drive import Driver
 from store.erasure.equipment import Tools
 from store.erasure.jobs import SQL
@@ -168,6 +169,7 @@ async def _clients(
             metrics,
             restricted_for=timedelta(hours=settings.restricted_hours),
             at_meta=at_meta,
+            clocks=BrokerClock(timedelta(seconds=settings.clock_limit_s)),
         )
 
         outcomes = TopicLog(settings.kafka, "mk-erasure-outcomes", ERASURE_OUTCOMES, tls)

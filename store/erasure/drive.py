@@ -36,7 +36,7 @@ from store.erasure.jobs import (
     set_told,
 )
 from store.erasure.telling.passed import LanesBehind, finish, is_waiting
-from store.erasure.telling.tell import tell_outcomes
+from store.erasure.telling.tell import measure_clocks, tell_outcomes
 from store.erasure.telling.told_readers import NO_READERS, counts_of
 from store.erasure.tenants import TenantSchema, find_tenant
 
@@ -219,7 +219,10 @@ async def _tell(tools: Tools, job: Job) -> Job:
     readers = NO_READERS
     if job.state in (State.LIVE_ERASED, State.ANSWERED):
         readers = await counts_of(tools.connection, job.request_id)
-    await tell_outcomes(tools, [job.outcome(readers)])
+    if job.state is State.DECIDED and tools.clocks.is_due(tools.clock.monotonic()):
+        await measure_clocks(tools, job.outcome(readers))
+    else:
+        await tell_outcomes(tools, [job.outcome(readers)])
     await set_told(tools.connection, job.request_id, job.state)
     tools.metrics.counter(ERASURE_TRANSITIONS, job.kind, job.state.value).inc()
     tools.reached(job.request_id, Step.TOLD)
@@ -257,6 +260,8 @@ async def _execute(tools: Tools, job: Job, tenant: TenantSchema | None) -> None:
             return
         # What waits for lanes is executed: the lock is not taken again to see whether they have passed.
         if job.state is State.DECIDED or not await is_waiting(tools, job, tenant):
+            if job.kind == "subject" and tools.clocks.is_wanted(tools.clock.monotonic()):
+                await measure_clocks(tools, job.outcome())  # said again, it says the same
             await executor_of(job)(tools, job, tenant)
     except Refused as exc:
         await _refuse(tools, job, exc.reason)

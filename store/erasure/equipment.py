@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from runtime.clock import Clock
 from runtime.epochs import EpochSource
 from runtime.kafka.clients import Producer
 from runtime.metrics import ProcessMetrics
+from store.erasure.clocks import BrokerClock
 from store.lanes.keks import TenantKeks
 
 if TYPE_CHECKING:
@@ -66,5 +67,7 @@ class Tools:
     """Told of every step that stands."""
     restricted_for: timedelta = timedelta(hours=72)
     """How long an account's erasure waits, unless a second person approves it."""
+    clocks: BrokerClock = field(default_factory=BrokerClock)
+    """How far database and broker are apart; all workers' one."""
     at_meta: AtMeta | None = None
     """Keeps, encrypted, by which names Meta is to be asked; None: nothing is kept and nobody asks."""

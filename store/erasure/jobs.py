@@ -106,6 +106,12 @@ def unix_ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+async def database_time(connection: Connection) -> datetime:
+    """The database's clock."""
+    now: datetime = await connection.fetchval(SQL["database_time"])
+    return now
+
+
 async def load_job(connection: Connection, request: UUID) -> Job:
     """The row as it is now. Raises ContractViolation if there is none."""
     row = await connection.fetchrow(SQL["job"], request)

@@ -96,3 +96,6 @@ WHERE (state NOT IN ('answered', 'refused') OR told_state IS DISTINCT FROM state
 -- name: oldest_waiting
 SELECT extract(epoch FROM clock_timestamp() - min(executed_at))::float8 FROM mk.erasure_request
 WHERE (state NOT IN ('answered', 'refused') OR told_state IS DISTINCT FROM state) AND state = 'executing';
+
+-- name: database_time
+SELECT clock_timestamp();

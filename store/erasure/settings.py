@@ -48,6 +48,8 @@ class ErasureSettings(KeySettings):
 
     restricted_hours: float = Field(default=72.0, ge=0)
     """How long the erasure of a whole account waits, in hours, unless a second person approves it."""
+    clock_limit_s: float = Field(default=1.0, gt=0)
+    """How far the database's clock and the broker's may be apart, in seconds, for a person's erasure to be executed."""
     root_epoch_days: float = Field(default=7.0, gt=0)
     """How long the custodian's root epochs last: answers say when copies become unreadable."""
     backups_kept_days: float = Field(default=14.0, gt=0)

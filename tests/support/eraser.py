@@ -1,12 +1,15 @@
 """Erasure's own work without its process: a job row of a request, driven here, killed at any step a test likes."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
+
+from aiokafka.structs import RecordMetadata
 
 from contracts.control import ControlView
 from contracts.signing import Signer
@@ -17,6 +20,7 @@ from runtime.kafka.clients import Producer
 from runtime.kafka.control import ControlReader
 from runtime.metrics import ProcessMetrics
 from store.database import connected
+from store.erasure.clocks import BrokerClock, Difference
 from store.erasure.drive import drive
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, load_job
@@ -72,6 +76,8 @@ class Eraser:
             self._ends,
             clock,
             self.metrics,
+            # A busy machine's round trip is no reason to hold what a test drives once.
+            clocks=BrokerClock(timedelta(minutes=1)),
         )
         return self
 
@@ -79,6 +85,11 @@ class Eraser:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    def broker_shows(self, shift: timedelta, limit: timedelta, *, appends: bool = True) -> None:
+        """From now on the broker's clock is `shift` ahead of the database's; `appends`: it dates records itself."""
+        broker = OtherTime(self._producer, shift, appends=appends)
+        self.tools = replace(self.tools, producer=broker, clocks=BrokerClock(limit))
 
     async def ask(self, tenant: Tenant, *names: str, request: UUID | None = None) -> UUID:
         """A received request for whoever has these aliases; the same id again is the same request."""
@@ -144,6 +155,44 @@ class Eraser:
                 partition,
                 tenant.slot,
             )
+
+
+class OneClock(BrokerClock):
+    """Database and broker show the same time: for executors that nobody tells outcomes for."""
+
+    def difference(self, monotonic_s: float) -> Difference:
+        """None but Kafka's tick."""
+        return Difference(-timedelta(milliseconds=1), timedelta(0))
+
+
+class OtherTime(Producer):
+    """A producer whose broker's clock shows another time than this machine's."""
+
+    def __init__(self, producer: Producer, shift: timedelta, *, appends: bool) -> None:
+        self._real, self._shift_ms = producer, round(shift.total_seconds() * 1000)
+        self._type = 1 if appends else 0
+
+    async def partitions_of(self, topic: str) -> int:
+        """As it is."""
+        return await self._real.partitions_of(topic)
+
+    async def send(
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> asyncio.Future[RecordMetadata]:
+        """The future of an acknowledgement that is dated by the other clock."""
+        sent = await self._real.send(topic, value, key=key, headers=headers, partition=partition)
+
+        async def dated() -> RecordMetadata:
+            told = await sent
+            return told._replace(timestamp=told.timestamp + self._shift_ms, timestamp_type=self._type)
+
+        return asyncio.ensure_future(dated())
 
 
 def _killing(at: Step | None) -> Callable[[UUID, Step], None]:

@@ -1,7 +1,7 @@
 -- What a callback about an administrator starts and ends, as the login mk_erasure.
 
--- Connected or not: who was disconnected a minute ago is the same administrator. $1: hex of the keyed hash. $2: the callback's
--- receipt, with the slack of two clocks: who comes back while it waits has given a new consent, which it is not about.
+-- Connected or not: who was disconnected a minute ago is the same administrator. $1: hex of the keyed hash. $2: when
+-- Meta issued it, with the slack of two clocks: who comes back later has given a new consent, which it is not about.
 -- name: accounts_of
 SELECT a.account_id, a.tenant_id FROM mk.account_id i JOIN mk.account a USING (account_id)
 WHERE i.kind = 'app_scoped_user' AND i.value = $1 AND a.connected_at <= $2 ORDER BY a.account_id;

@@ -19,6 +19,7 @@ from contracts.signing import Signer
 from runtime.metrics import ProcessMetrics
 from store.audit.log import AuditEntry, What, append
 from store.database import statements, with_names
+from store.erasure.clocks import Difference
 from store.erasure.equipment import Step, Tools
 from store.erasure.jobs import Job, set_executing
 from store.erasure.steps import name_refs, signed_fence, steps_of
@@ -44,6 +45,8 @@ class _Erased:
     erased_through_gen: int
     watermark: datetime
     executed_at: datetime
+    received_until: datetime
+    """The execution by the broker's clock: what was received no later is gone."""
     undated: tuple[bytes, ...] = field(repr=False)
     pseudonyms: tuple[bytes, ...] = field(repr=False)
 
@@ -56,17 +59,20 @@ class _Erased:
             pseudonyms=tuple(one.hex() for one in self.pseudonyms),
             generation=self.erased_through_gen,
             watermark_s=int(self.watermark.timestamp()),
-            executed_at_us=_unix_us(self.executed_at),
+            executed_at_us=_unix_us(self.received_until),
             undated=tuple(one.hex() for one in self.undated),
         )
         return signed_fence(fence, signer)
 
 
 async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
-    """Fence and shred everybody whom the request names, then delete their rows. Raises JobMoved or DatabaseUnavailable."""
-    connection = tools.connection
+    """Fence and shred everybody whom the request names, then delete their rows.
+
+    Raises ClocksApart before anything is done, JobMoved or DatabaseUnavailable.
+    """
+    connection, apart = tools.connection, tools.clocks.difference(tools.clock.monotonic())
     async with alone(connection, tenant):
-        erased = await erase_people(connection, job, tenant, tools.signer)
+        erased = await erase_people(connection, job, tenant, tools.signer, apart)
         await leave(connection)
         await set_executing(connection, job, tools.signer.name)
         for one in erased:
@@ -77,7 +83,7 @@ async def execute(tools: Tools, job: Job, tenant: TenantSchema) -> None:
 
 
 async def erase_people(
-    connection: Connection, job: Job, tenant: TenantSchema, signer: Signer
+    connection: Connection, job: Job, tenant: TenantSchema, signer: Signer, apart: Difference
 ) -> list[_Erased]:
     """Under the lock: everybody behind the job's pseudonyms, known or not, and whom they are linked with."""
 
@@ -91,7 +97,9 @@ async def erase_people(
         named = [row["subject_id"] for row in await connection.fetch(sql("linked"), named, first)]
     effective: datetime = first or now
     bound = first_id_at(int(effective.timestamp()) * 1000)
-    rows = await connection.fetch(sql("erase"), job.request_id, named, effective, bound)
+    rows = await connection.fetch(
+        sql("erase"), job.request_id, named, effective, bound, apart.received_until, apart.live_after
+    )
     if not rows:
         return []
     subjects = [row["subject_id"] for row in rows]

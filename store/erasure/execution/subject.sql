@@ -43,12 +43,15 @@ WITH RECURSIVE reached (subject_id) AS (
 SELECT subject_id FROM reached ORDER BY subject_id;
 
 -- One row for each subject on which this request takes effect now; one that it took effect on before gets none: no row, no
--- effect. $3: the moment; $4: the first event id of its second. The watermark is not earlier than any event of the
+-- effect. $3: the moment; $4: the first event id of its second; $5: from there to the latest time that the broker's clock can
+-- have shown then, which is what receipts are judged by; $6: what the watermark is later, so that what is strictly later than its
+-- second was also received later (store.erasure.clocks). The watermark is not earlier than any event of the
 -- subject, nor than the one it had: a clock that went back opens nothing.
 -- name: erase
 WITH given AS (
     SELECT s.subject_id, s.generation, greatest(s.executed_at, $3) AS executed_at,
-           greatest(s.watermark, $3, to_timestamp(('x' || left(replace(newest.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0))
+           greatest(s.executed_at, $3 + $5::interval) AS received_until,
+           greatest(s.watermark, $3 + $6::interval, to_timestamp(('x' || left(replace(newest.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0))
                AS watermark
     FROM "{schema}".subject s
     LEFT JOIN LATERAL (
@@ -64,10 +67,11 @@ WITH given AS (
     UPDATE "{schema}".subject s
     SET generation = s.generation + 1, erased_through_gen = step.erased_through_gen, wrapped_dek = NULL, dek_epoch = NULL,
         rekey = false, rekey_from = NULL, rekey_from_gen = NULL, rekey_from_epoch = NULL,
-        watermark = step.watermark, executed_at = step.executed_at
-    FROM step WHERE s.subject_id = step.subject_id
+        watermark = step.watermark, executed_at = given.received_until
+    FROM step JOIN given USING (subject_id) WHERE s.subject_id = step.subject_id
 )
-SELECT subject_id, erased_through_gen::int, watermark, executed_at FROM step ORDER BY subject_id;
+SELECT subject_id, erased_through_gen::int, step.watermark, step.executed_at, received_until
+FROM step JOIN given USING (subject_id) ORDER BY subject_id;
 
 -- What the fences say of each subject: its aliases (undated: false), and ids of rows that have no time, whose tombstones are
 -- all that keeps them from coming again. $2: the first dated id.

@@ -103,7 +103,7 @@ async def admitted(
                 pseudonyms = pseudonyms_of(await pseudonym_key(connection, tenant, keks), request.identifiers)
                 kept = await _kept(request, at_meta, broker_time_ms)
         case _:
-            origin = request.callback
+            origin, requested_at = request.callback, _moment(request.issued_at_s * 1000, broker_time_ms)
             # Of whom ingest may not ask for not even a hash is kept.
             if opened.administrator is not None and request.kind in MAY_ASK.get(opened.asked_by, frozenset()):
                 pseudonyms = (opened.administrator,)

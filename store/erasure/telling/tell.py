@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from aiokafka.structs import RecordMetadata
+
 from contracts import fences, outcomes, topics
 from contracts.control import tenant_recipient
+from contracts.erasure_metrics import ERASURE_CLOCK_BOUND, ERASURE_CLOCK_DIFFERENCE
 from contracts.errors import TenantUnavailable
 from contracts.fences import Fence
 from contracts.outcomes import Outcome
@@ -17,6 +20,7 @@ from contracts.signing import Signer
 from contracts.subject_erased import SubjectErased, announcement
 from runtime.kafka.clients import Producer, acknowledged
 from store.erasure.equipment import Tools
+from store.erasure.jobs import database_time
 from store.erasure.tenants import TenantSchema
 
 _LONGEST_FENCE: Final = 900_000
@@ -25,14 +29,27 @@ _IDS_IN_A_PART: Final = 12_000
 """Of undated rows, and as many refs."""
 
 
-async def tell_outcomes(tools: Tools, told: list[Outcome]) -> None:
-    """One record each. Raises BrokerUnavailable."""
+async def tell_outcomes(tools: Tools, told: list[Outcome]) -> list[RecordMetadata]:
+    """One record each, and what the broker said of each. Raises BrokerUnavailable."""
     sent = []
     for outcome in told:
         key, value, headers = outcomes.encode(outcome, tools.signer)
         sent.append(await tools.producer.send(topics.ERASURE_OUTCOMES, value, key=key, headers=headers))
-    for future in sent:
-        await acknowledged(future)
+    return [await acknowledged(future) for future in sent]
+
+
+async def measure_clocks(tools: Tools, outcome: Outcome) -> None:
+    """Tell an outcome, and how far database and broker are apart by it. Raises BrokerUnavailable or DatabaseUnavailable."""
+    await tools.producer.partitions_of(
+        topics.ERASURE_OUTCOMES
+    )  # a first look at the topic is no part of the round trip
+    before = await database_time(tools.connection)
+    (told,) = await tell_outcomes(tools, [outcome])
+    after = await database_time(tools.connection)
+    seen = tools.clocks.hear(before, told, after, tools.clock.monotonic())
+    if seen is not None:
+        tools.metrics.gauge(ERASURE_CLOCK_DIFFERENCE).set((seen.low + seen.high).total_seconds() / 2)
+        tools.metrics.gauge(ERASURE_CLOCK_BOUND).set(seen.uncertainty.total_seconds() / 2)
 
 
 async def append_fences(producer: Producer, signer: Signer, records: list[bytes]) -> None:

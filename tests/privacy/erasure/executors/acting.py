@@ -25,6 +25,7 @@ from store.erasure.steps import ErasureStep, steps_of
 from store.erasure.tenants import TenantSchema, find_tenant, inside
 from store.lanes.keks import TenantKeks
 from tests.security.keys.cell import KeyCell
+from tests.support.eraser import OneClock
 from tests.support.world import Tenant
 
 SIGNER = Signer.from_bytes("erasure", os.urandom(32))
@@ -56,6 +57,7 @@ class Acting:
                 SystemClock(),
                 ProcessMetrics("erasure"),
                 reached,
+                clocks=OneClock(),
             )
 
     async def schema(self, tools: Tools) -> TenantSchema:

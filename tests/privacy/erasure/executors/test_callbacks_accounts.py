@@ -1,6 +1,6 @@
 """Which accounts a callback is about: those that its administrator had connected by then, and none that came while it waits."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -14,6 +14,7 @@ from tests.privacy.erasure.executors.acting import Acting
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 
 ADMINISTRATOR = bytes(range(32))
+HOUR = timedelta(hours=1)
 
 
 def connect(acting: Acting, account: UUID) -> None:
@@ -45,3 +46,30 @@ async def test_an_account_connected_while_a_callback_waits_for_others_is_not_era
         timedelta(hours=1),
     )
     assert await look(acting, request) == wanted
+
+
+async def test_an_account_connected_after_a_callback_was_issued_is_not_meant_however_late_it_arrives(
+    acting: Acting,
+) -> None:
+    """Meta tried again for an hour; our clock is some seconds ahead of Meta's."""
+    issued, received = datetime.now(UTC).replace(microsecond=0) - HOUR, datetime.now(UTC)
+    accounts = {
+        UUID(int=31): issued - HOUR,
+        UUID(int=32): issued + timedelta(seconds=5),
+        UUID(int=33): issued + timedelta(seconds=12),
+        UUID(int=34): received - timedelta(seconds=1),
+    }
+    for account, at in accounts.items():
+        connect(acting, account)
+        acting.sql("UPDATE mk.account SET connected_at = $2 WHERE account_id = $1", account, at)
+    request = acting.job(
+        "callback",
+        "deauthorized",
+        asked_by="ingest",
+        tenant_id=None,
+        pseudonyms=[ADMINISTRATOR],
+        requested_at=issued,
+        received_at=received,
+    )
+    found = await look(acting, request)
+    assert [account.int for account in accounts if account_request_id(request, account) in found] == [31, 32]

@@ -29,9 +29,10 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 ENDED = (State.ANSWERED,)
 
 
-def callback(user: str, kind: str = "data_deletion", *, issued_at: int = 1_700_000_000) -> CallbackRequest:
-    """As ingest makes it of one delivery: the request is the same each time, the code another."""
+def callback(user: str, kind: str = "data_deletion", *, issued_at: int | None = None) -> CallbackRequest:
+    """As ingest makes it of one delivery, issued now: of one issue the request is the same each time, the code another."""
     assert kind in ("data_deletion", "deauthorized")
+    issued_at = int(time.time()) if issued_at is None else issued_at
     return CallbackRequest(
         request=callback_request_id(kind, "demo", user, issued_at),
         received_at_ms=int(time.time() * 1000),
@@ -64,10 +65,11 @@ def state_of(world: World, account: UUID) -> tuple[str, str]:
 async def test_somebody_who_connected_nothing_is_answered_and_a_redelivery_is_the_same_request(
     erasing: World, requests: Requests
 ) -> None:
-    first, again = callback("9000001"), callback("9000001")
+    first, again = (callback("9000001", issued_at=1_700_000_000) for _ in range(2))
     await requests.ask(first, by="ingest")
     row = await asyncio.to_thread(wait_state, erasing, first.request, *ENDED)
     assert (row["tenant_id"], row["account_id"], row["reason"], row["pseudonyms"]) == (None, None, None, [])
+    assert row["requested_at"].timestamp() == first.issued_at_s
     await requests.ask(again, by="ingest")
     wanted = {first.code_sha256, again.code_sha256}
     await asyncio.to_thread(erasing.wait_until, lambda: codes_of(erasing, first.request) == wanted, 10)
@@ -107,7 +109,7 @@ async def test_a_callback_whose_accounts_erasure_is_refused_says_so(
     erasing: World, requests: Requests
 ) -> None:
     tenant, account = await asyncio.to_thread(connected, erasing, "admin-held", "9000004", "840000000000004")
-    asked = callback("9000004", issued_at=1)
+    asked = callback("9000004")
     started = account_request_id(asked.request, account)
     # The account's request stands refused before the callback looks.
     erasing.sql(
