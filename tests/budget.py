@@ -172,6 +172,8 @@ class Lane:
             return result
         stack.start()
         environment = {**os.environ, ROOT_VARIABLE: str(root), PORT_VARIABLE: str(self._base)}
+        # Else every pytest compiles everything anew, and CPython 3.11 sometimes crashes when it collects garbage meanwhile.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         runs: list[tuple[subprocess.Popen[bytes], Path]] = []
         said = [root / f"{group.folders[0]}-{number}.txt" for number in range(len(selections))]
         started = time.monotonic()

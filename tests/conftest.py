@@ -6,11 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.local.stack import LocalStack
 from tests.support.plant import Plant
 from tests.support.servers import test_stack
 from tests.support.world import World
+
+# A busy machine is slow at making examples too; how slow says nothing about the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 HERE = Path(__file__).parent
 NO_SOCKETS = {"unit", "property", "contract", "architecture"}

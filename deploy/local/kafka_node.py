@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Literal
+from typing import Final, Literal
 
 from deploy.local.certificates import ADMIN, Authority
 from deploy.local.errors import LocalStackError
@@ -182,6 +182,10 @@ def archive_path(cache: Path, version: str) -> Path:
     return cache / f"kafka-{version}" / f"{stamp}.jsa"
 
 
+_REQUESTS: Final = 8
+"""More than it takes to learn a cluster's id: connect, versions, metadata, describe, find."""
+
+
 def cluster_id_at(bootstrap: str, timeout_s: float, tls: ssl.SSLContext | None = None) -> str | None:
     """The id of the cluster that answers there, or None if none does within the time."""
     # An own thread, because the caller may be inside a running event loop.
@@ -200,7 +204,8 @@ async def _describe(bootstrap: str, timeout_s: float, tls: ssl.SSLContext | None
         ssl_context=tls,
     )
     try:
-        async with asyncio.timeout(timeout_s):
+        # Each request gives up by itself. A client that is cancelled while it connects would leave its connection open.
+        async with asyncio.timeout(timeout_s * _REQUESTS):
             await admin.start()
             cluster = await admin.describe_cluster()
             # The first group of a new cluster waits about a second for the offsets topic: have it made now.

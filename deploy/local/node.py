@@ -17,7 +17,7 @@ from pathlib import Path
 from deploy.local.errors import LocalStackError
 from deploy.local.process import NodeRecord, ProcessIdentity
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 _STOP_GRACE_S = 30.0
 _LOG_LIMIT_BYTES = 32 * 1024 * 1024
 
@@ -167,7 +167,7 @@ class Node(ABC):
         # Whoever left it may have left it suspended, or still starting.
         for process in self._members():
             process.send(signal.SIGCONT)
-        if record.fingerprint == fingerprint and self._answers(START_TIMEOUT_S / 4):
+        if record.fingerprint == fingerprint and self._answers(START_TIMEOUT_S / 8):
             return True
         if not self.may_replace:
             raise LocalStackError(

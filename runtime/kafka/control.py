@@ -83,7 +83,12 @@ class ControlReader:
             await self._consumer.stop()
 
     async def __aenter__(self) -> ControlReader:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            # Connected and not caught up in time: nobody else would ever close it.
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(

@@ -44,7 +44,7 @@ def test_a_killed_process_comes_back_and_loses_nothing(
 
     def fault() -> None:
         running.kill(name)
-        time.sleep(0.5)
+        time.sleep(0.5)  # how long it is away; nothing is waited for
         running.restart(name)
 
     survives(running, tenant, load, fault)
@@ -58,7 +58,10 @@ def test_a_killed_kafka_comes_back_and_every_process_goes_on(
 
     def fault() -> None:
         running.kafka_kill()
-        time.sleep(1)
+        refused = load.statuses.get(503, 0)
+        running.wait_until(
+            lambda: load.statuses.get(503, 0) > refused, RECOVERY_S, "a refusal while Kafka is away"
+        )
         running.kafka_start()
 
     survives(running, tenant, load, fault)

@@ -92,7 +92,7 @@ REFUSED: Final = (
 
 @asynccontextmanager
 async def session(secured: Secured, login: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(secured.world.service.login(login), timeout=10)
+    connection = await asyncpg.connect(secured.world.service.login(login), timeout=60)
     try:
         yield connection
     finally:
@@ -113,11 +113,11 @@ async def may(connection: asyncpg.Connection[Any], *statements: str) -> bool:
     return True
 
 
-async def answer(connection: Any, *statements: str) -> type[Exception] | None:
+async def answer(connection: Any, *statements: str, timeout_s: float = 60) -> type[Exception] | None:
     """The class of what stopped one of them; None if nothing did. A transaction left open is left open."""
     try:
         for statement in statements:
-            await connection.execute(statement, timeout=0.5)
+            await connection.execute(statement, timeout=timeout_s)
     except (asyncpg.PostgresError, TimeoutError) as exc:
         return type(exc)
     return None
@@ -255,12 +255,14 @@ async def test_a_pooled_connection_after_an_error_carries_no_role(written: Secur
         "SELECT pg_sleep(60)",
     )
     pool = await asyncpg.create_pool(
-        written.world.service.login("mk_store"), min_size=1, max_size=1, timeout=10
+        written.world.service.login("mk_store"), min_size=1, max_size=1, timeout=60
     )
     async with pool:
         for broken in failing:
             async with pool.acquire() as connection:
-                assert await answer(connection, "BEGIN", f'SET LOCAL ROLE "{schema}"', broken)
+                begin = ("BEGIN", f'SET LOCAL ROLE "{schema}"')
+                assert await answer(connection, *begin) is None
+                assert await answer(connection, broken, timeout_s=0.5 if "sleep" in broken else 60)
             async with pool.acquire() as connection:
                 assert await connection.fetchval("SELECT current_user || session_user") == "mk_storemk_store"
                 refused = await answer(connection, f"SELECT count(*) FROM {schema}.message")

@@ -49,7 +49,7 @@ class Load:
     ) -> None:
         self._stopping.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def await_promised(self, more: int, timeout_s: float) -> None:
         """Wait until that many more were answered 200."""
