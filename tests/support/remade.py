@@ -19,7 +19,7 @@ from router.split.item import Item
 Json = dict[str, Any]
 _LISTS: Final = (
     "messages", "statuses", "errors", "calls", "groups", "message_echoes", "state_sync", "user_preferences", "history",
-    "threads", "contacts",
+    "threads", "contacts", "automatic_events",
 )  # fmt: skip
 """Of a WhatsApp value: what the fragment may be an element of."""
 
