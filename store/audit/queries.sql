@@ -40,7 +40,7 @@ SET root = EXCLUDED.root, record = EXCLUDED.record, signed_at = EXCLUDED.signed_
     key_id = EXCLUDED.key_id, anchored_at = NULL, dropped_at = NULL
 
 -- name: anchored
-UPDATE mk.audit_checkpoint SET anchored_at = clock_timestamp() WHERE tree_size = $1
+UPDATE mk.audit_checkpoint SET anchored_at = clock_timestamp() WHERE tree_size = $1 AND anchored_at IS NULL
 
 -- Heads above a size, as they are kept.
 -- name: heads_above

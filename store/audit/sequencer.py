@@ -178,6 +178,8 @@ class Sequencer:
                 kept = await connection.fetchval(SQL["head_at"], standing.anchored.tree_size)
             if lacks or kept != standing.anchored.packed:
                 await self._take_over(connection, standing.anchored)
+            # Who was killed between the topic's answer and this mark left it out: receipts would wait for another entry.
+            await self._mark_anchored(connection, standing.anchored)
         for head in standing.unanchored:
             await self._anchor(connection, head)
 
@@ -209,6 +211,9 @@ class Sequencer:
         )
         await acknowledged(future)
         self._head = head.checkpoint
+        await self._mark_anchored(connection, head)
+
+    async def _mark_anchored(self, connection: Connection, head: Head) -> None:
         self._metrics.gauge(ERASURE_AUDIT_ANCHORED).set(head.tree_size)
         with translated():
             await connection.execute(SQL["anchored"], head.tree_size)

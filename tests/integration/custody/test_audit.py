@@ -15,6 +15,7 @@ from runtime.kafka.clients import acknowledged
 from store.audit.anchored import read_all, read_last
 from store.audit.cli_audit import read_rows
 from store.audit.examine import Wrong
+from store.audit.log import SQL
 from store.lanes.queries import tenant_statements
 from store.lanes.reading import Tenant, recorded
 from tests.integration.custody.conftest import Cell
@@ -76,6 +77,17 @@ async def _anchored(log: Log, size: int) -> None:
             if last is not None and last.tree_size == size:
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_a_head_that_reached_the_topic_before_a_kill_counts_as_anchored(log: Log) -> None:
+    await log.anchor(2)
+    # The topic had answered; the mark in the database was not committed.
+    await log.tamper("UPDATE mk.audit_checkpoint SET anchored_at = NULL")
+    await log.another().resume(log.connection)
+    now = await log.connection.fetchval(SQL["now"])
+    over = await log.connection.fetchrow(SQL["head_over"], now)
+    assert over is not None, "no receipt can name it, until something else is written"
+    assert over["tree_size"] == 2
 
 
 async def test_a_forged_checkpoint_is_no_anchor(log: Log) -> None:
