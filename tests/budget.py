@@ -62,10 +62,10 @@ class Group:
 
 LANES: Final = (
     (
-        Group(("unit", "property", "architecture", "contract"), 120, beside=("contract",)),
+        Group(("unit", "property", "architecture", "contract"), 130, beside=("contract",)),
         Group(
             ("integration",),
-            300,
+            340,
             beside=(
                 "integration/test_local_stack.py",
                 "integration/ingest/test_wire.py",
@@ -73,12 +73,12 @@ LANES: Final = (
                 "integration/ingest/test_wire_limits.py",
             ),
         ),
-        Group(("e2e",), 150),
+        Group(("e2e",), 170),
     ),
     (
-        Group(("fault",), 300),
-        Group(("privacy",), 240),
-        Group(("security",), 150),
+        Group(("fault",), 320),
+        Group(("privacy",), 270),
+        Group(("security",), 160),
     ),
 )
 """What runs at the same time. The groups of a lane follow each other on its servers."""
