@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from contracts import control, topics
+from contracts.errors import BrokerUnavailable
 from contracts.metrics import CONTROL_REFUSED
 from contracts.signing import Signer
 from deploy.local.stack import LocalStack
@@ -66,6 +68,22 @@ async def test_what_was_written_before_the_start_is_in_the_view_when_start_retur
     await writer.put(record)
     async with reader(stack) as control_reader:
         assert control_reader.view.slot_of(record.slot) == record
+
+
+async def test_a_reader_that_is_not_up_to_date_in_time_closes_what_it_opened(
+    stack: LocalStack, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(_self: ControlReader, timeout_s: float = 5.0) -> None:
+        raise BrokerUnavailable("not in time")
+
+    monkeypatch.setattr(ControlReader, "catch_up", late)
+    control_reader = reader(stack)
+    with pytest.raises(BrokerUnavailable):
+        async with control_reader:
+            raise AssertionError("it is not up to date")
+    assert control_reader._task is not None
+    assert control_reader._task.done()
+    gc.collect()  # a connection that was left open would be told of now
 
 
 async def test_catch_up_returns_with_everything_acknowledged_before_the_call(
