@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -53,6 +53,16 @@ async def read_all(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | 
         return replace(await _read(reader, first, end, signers), begins_at=first)
 
 
+async def each_head(
+    bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[Head, None]:
+    """Every checkpoint, one by one: there are years of them. Close it (`aclosing`). Raises BrokerUnavailable."""
+    async with _reader(bootstrap, tls) as (reader, first, end):
+        async for head in _each(reader, first, end, signers):
+            if head is not None:
+                yield head
+
+
 async def read_last(bootstrap: str, signers: SignerLookup, tls: ssl.SSLContext | None = None) -> Head | None:
     """The largest tree among the last records that hold one. Raises BrokerUnavailable."""
     async with _reader(bootstrap, tls) as (reader, first, end):
@@ -95,6 +105,18 @@ async def _close_quietly(reader: AIOKafkaConsumer) -> None:
 async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerLookup) -> Anchored:
     found: list[Head] = []
     refused = 0
+    async for head in _each(reader, first, end, signers):
+        if head is None:
+            refused += 1
+        else:
+            found.append(head)
+    return Anchored(tuple(found), refused)
+
+
+async def _each(
+    reader: AIOKafkaConsumer, first: int, end: int, signers: SignerLookup
+) -> AsyncGenerator[Head | None, None]:
+    """None for a record that no known signer signed."""
     reader.seek(_PARTITION, first)
     while first < end:
         for records in (await reader.getmany(_PARTITION, timeout_ms=500)).values():
@@ -102,10 +124,7 @@ async def _read(reader: AIOKafkaConsumer, first: int, end: int, signers: SignerL
                 if record.offset >= end:
                     continue
                 try:
-                    found.append(
-                        head_of(record.key or b"", record.value or b"", tuple(record.headers), signers)
-                    )
+                    yield head_of(record.key or b"", record.value or b"", tuple(record.headers), signers)
                 except TamperedRecord:
-                    refused += 1
+                    yield None
         first = await reader.position(_PARTITION)
-    return Anchored(tuple(found), refused)

@@ -12,6 +12,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from contracts import topics
@@ -29,7 +30,7 @@ from runtime import logging
 from runtime.kafka.clients import Producer, acknowledged
 from runtime.kafka.topic_log import TopicLog
 from runtime.metrics import ProcessMetrics
-from store.audit.anchored import read_all, read_last
+from store.audit.anchored import each_head, read_last
 from store.audit.log import SQL, AuditEntry, What, append
 from store.audit.standing import LogDoubted, Standing, stand
 from store.audit.witness import newest_witness
@@ -162,8 +163,11 @@ class Sequencer:
         return 0 if anchored is None else anchored.tree_size
 
     async def _earlier(self, tree_size: int) -> Head | None:
-        heads = (await read_all(self._kafka, self._signers, self._tls)).heads
-        return next((head for head in heads if head.tree_size == tree_size), None)
+        async with aclosing(each_head(self._kafka, self._signers, self._tls)) as heads:
+            async for head in heads:
+                if head.tree_size == tree_size:
+                    return head
+        return None
 
     async def resume(self, connection: Connection) -> None:
         """Go on from what is anchored: take over what this database has lost, anchor what was signed only, as it was signed.
@@ -221,12 +225,14 @@ class Sequencer:
     async def _take_over(self, connection: Connection, anchored: Head) -> None:
         """The topic's heads become this database's, all of them: if the topic is lost one day, they are what is anchored again."""
         size = anchored.tree_size
-        heads = (await read_all(self._kafka, self._signers, self._tls)).heads
         with translated():
-            async with connection.transaction():
+            async with (
+                connection.transaction(),
+                aclosing(each_head(self._kafka, self._signers, self._tls)) as heads,
+            ):
                 kept = int(await connection.fetchval(SQL["largest_checkpoint"]))
                 root = await connection.fetchval(SQL["root_at"], size)
-                for head in heads:
+                async for head in heads:
                     if (
                         head.tree_size <= size
                         and await connection.fetchval(SQL["head_at"], head.tree_size) != head.packed

@@ -61,8 +61,9 @@ async def stand(
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             unanchored = await _signed_since(connection, anchored, signers)
             await _hold_entries(connection, anchored, unanchored)
-            if witness is not None:
-                await _hold_witness(connection, witness, (anchored, *unanchored), signers, earlier)
+    if witness is not None:
+        # In no transaction: the topic holds years, and Postgres ends whoever keeps one open for as long as that takes to read.
+        await _hold_witness(connection, witness, (anchored, *unanchored), signers, earlier)
     return Standing(anchored, unanchored)
 
 
@@ -136,7 +137,8 @@ async def _hold_witness(
     size = max((head.tree_size for head in newest if head is not None), default=0)
     found = next((head for head in newest if head is not None and head.tree_size == witness.tree_size), None)
     if found is None and size > witness.tree_size:
-        signed = await connection.fetchval(SQL["head_at"], witness.tree_size)
+        with translated():
+            signed = await connection.fetchval(SQL["head_at"], witness.tree_size)
         try:
             found = None if signed is None else kept(witness.tree_size, signed, signers)
         except TamperedRecord:
@@ -144,8 +146,9 @@ async def _hold_witness(
         found = found or await earlier(witness.tree_size)
     if found is not None and found.checkpoint.root == witness.root:
         return
-    if await _accepted_since(connection, witness.at_ms, signers):
-        return
+    with translated():
+        if await _accepted_since(connection, witness.at_ms, signers):
+            return
     raise LogDoubted("older" if found is None else "other_tree")
 
 

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts import topics
+from contracts.audit_checkpoints import Head
 from contracts.errors import BrokerUnavailable
 from runtime.kafka.clients import Producer
 from store.audit.accept import accept, found
 from store.audit.anchored import read_all
 from store.audit.cli_audit import read_rows
 from store.audit.examine import Finding, Wrong
-from store.audit.standing import LogDoubted
+from store.audit.standing import LogDoubted, stand
+from store.audit.witness import newest_witness
 from tests.integration.custody.conftest import Cell
 from tests.support.audit_log import EDIT, Log, opened, signers
 from tests.support.erasure import read_all as read_topic
@@ -133,6 +135,26 @@ async def test_a_restored_database_goes_on_behind_what_was_anchored_also_when_th
     await log.tamper("UPDATE mk.audit_checkpoint SET signed = NULL, key_id = NULL WHERE tree_size < 8")
     await log.another().resume(log.connection)
     assert len(await read_rows(log.connection)) == 5, "nothing was lost this time, and nothing says so"
+
+
+async def test_no_transaction_stays_open_while_the_topic_is_searched_for_what_a_receipt_names(
+    log: Log,
+) -> None:
+    await log.anchor(2)
+    await log.answer()
+    await log.anchor(1)
+    # As in a database from before: only the topic has the head that the receipt names.
+    await log.tamper("DELETE FROM mk.audit_checkpoint WHERE tree_size = 2")
+    heads = (await read_all(log.cell.kafka, signers, log.cell.tls("operator"))).heads
+    asked: list[bool] = []
+
+    async def earlier(tree_size: int) -> Head | None:
+        asked.append(log.connection.is_in_transaction())
+        return next(head for head in heads if head.tree_size == tree_size)
+
+    witness = await newest_witness(log.outcomes, signers)
+    await stand(log.connection, heads[-1], witness, signers, earlier)
+    assert asked == [False]
 
 
 async def test_what_is_doubted_is_signed_once_somebody_accepts_exactly_that(log: Log) -> None:
