@@ -24,5 +24,5 @@ GATE_REFUSALS: Final = ("ahead", "other_topic", "expired", "unverified", "tenant
 took fences that it lacks; a fence is not erasure's; a tenant's schema is not there yet; Postgres refused one."""
 AUDIT_REFUSALS: Final = ("no_head", "unverified", "other_key", "other_tree", "other_entries", "older")
 """Why the audit log is not gone on with: entries have places that no signed head gave; a kept head is forged; it is signed by
-another key than control announces; the kept heads are of no one tree; entries are not those of the heads; a receipt names
+a key that control does not announce; the kept heads are of no one tree; entries are not those of the heads; a receipt names
 a tree that neither the topic nor the database has."""

@@ -32,7 +32,7 @@ from runtime.kafka.topic_log import TopicLog
 from runtime.metrics import ProcessMetrics
 from store.audit.anchored import each_head, read_last
 from store.audit.log import SQL, AuditEntry, What, append
-from store.audit.standing import LogDoubted, Standing, stand
+from store.audit.standing import LogDoubted, Standing, key_of, stand
 from store.audit.witness import newest_witness
 from store.database import connected, translated
 
@@ -254,5 +254,5 @@ class Sequencer:
             head.record()[1],
             checkpoint.at_ms,
             head.packed,
-            key_id(self._signer.public_raw),
+            key_of(head, self._signers) or key_id(self._signer.public_raw),
         )

@@ -16,7 +16,7 @@ from contracts.audit_checkpoints import Head, kept
 from contracts.errors import TamperedRecord, TransientError
 from contracts.merkle import Frontier, leaf_hash
 from contracts.receipts import key_id
-from contracts.signing import KnownSigner, SignerLookup
+from contracts.signing import RIGHTS_BY_PROCESS, KnownSigner, SignerLookup
 from store.audit.log import SQL, What
 from store.audit.witness import Witness
 from store.database import translated
@@ -90,9 +90,22 @@ def _verified(tree_size: int, signed: bytes | None, key: str | None, signers: Si
     try:
         return kept(tree_size, signed, signers)
     except TamperedRecord as exc:
-        known: KnownSigner | None = signers(_SIGNER)
-        announced = None if known is None else key_id(known.public_raw)
-        raise LogDoubted("unverified" if key == announced else "other_key") from exc
+        known = signers(_SIGNER)
+        believed = () if known is None else (known.public_raw, *known.others)
+        raise LogDoubted("unverified" if key in [key_id(raw) for raw in believed] else "other_key") from exc
+
+
+def key_of(head: Head, signers: SignerLookup) -> str | None:
+    """The id of that believed key of erasure's that signed it."""
+    known = signers(_SIGNER)
+    for raw in () if known is None else (known.public_raw, *known.others):
+        alone = KnownSigner(_SIGNER, raw, RIGHTS_BY_PROCESS[_SIGNER])
+        try:
+            kept(head.tree_size, head.packed, {_SIGNER: alone}.get)
+        except TamperedRecord:
+            continue
+        return key_id(raw)
+    return None
 
 
 async def _hold_entries(connection: Connection, anchored: Head | None, heads: tuple[Head, ...]) -> None:
