@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+import asyncpg
+
 from contracts.errors import DatabaseUnavailable
 from runtime import logging
 from store.database import statements, translated
@@ -103,3 +105,6 @@ class Upkeep:
             if connection.is_closed():
                 raise
             logging.get_logger().warning("upkeep.waited", tenant=str(tenant_id), exc=exc)
+        except asyncpg.PostgresError as exc:
+            # A table, column or right that is not there yet: the custodian migrates one tenant after the other.
+            logging.get_logger().error("upkeep.held_up", tenant=str(tenant_id), exc=exc, reason=exc.sqlstate)
