@@ -24,14 +24,16 @@ from router.split.whatsapp import whatsapp_change
 
 UNKNOWN_OBJECT: Final = "unknown_object"
 
+_WHATSAPP: Final = "whatsapp_business_account"
 _ACCOUNT_KINDS: Final = {
     "page": IdKind.PAGE,
     "instagram": IdKind.INSTAGRAM,
-    "whatsapp_business_account": IdKind.WABA,
+    _WHATSAPP: IdKind.WABA,
     "permissions": IdKind.APP_SCOPED_USER,
     "user": IdKind.APP_SCOPED_USER,
 }
 _LISTS: Final = ("messaging", "standby", "changes")
+_CHANNELS: Final = frozenset(_LISTS)
 _HEAD: Final = ("id", "uid", "time")
 _DELIVERY: Final = ("object", "entry")
 _ENTRY: Final = frozenset({*_LISTS, *_HEAD})
@@ -55,10 +57,35 @@ def split(body: bytes) -> list[Item | BadItem]:
         return [BadItem("", ContractViolation.code)]
     deep = _may_be_deep(body, delivery)
     if not deep:
-        plain = plain_chat(delivery)
+        plain = plain_chat(delivery) if word == _WHATSAPP else _sole_item(word, delivery, entries)
         if plain is not None:
             return plain
     return walk(word, delivery, entries, doubts_depth=deep, large=len(body) >= SMALL)
+
+
+def _sole_item(word: str, delivery: Json, entries: list[Any]) -> list[Item | BadItem] | None:
+    """The one item of an entry of a Page or an Instagram account, and nothing beside it; None: the walk must do it."""
+    raw, provider_object = entries[0], word.lower()
+    if (
+        len(delivery) != len(_DELIVERY)
+        or len(entries) != 1
+        or not isinstance(raw, dict)
+        or provider_object == _WHATSAPP
+    ):
+        return None
+    channels = raw.keys() - _HEAD
+    if len(channels) != 1 or not channels <= _CHANNELS:  # What else stands there is for the walk to carry.
+        return None
+    (channel,) = channels
+    elements = raw[channel]
+    if not isinstance(elements, list) or len(elements) != 1 or not isinstance(elements[0], dict):
+        return None
+    entry, account = _entry(provider_object, word, raw, {})
+    path = f"entry[0].{channel}[0]"
+    try:
+        return [_item(entry, channel, path, elements[0], account)]
+    except Exception:  # The walk fails at it again, and says where.
+        return None
 
 
 def walk(
@@ -110,18 +137,10 @@ def _around(parts: Parts, delivery: Json, *, single: bool) -> dict[str, Any]:
 def _split_entry(
     parts: Parts, provider_object: str, word: str, path: str, raw: Json, around: dict[str, Any]
 ) -> None:
-    identifier = as_id(raw.get("id"))
-    if provider_object in ("permissions", "user"):
-        identifier = as_id(raw.get("uid")) or identifier
-    head: dict[str, Any] = {}
-    for name in _HEAD:
-        if name in raw:
-            head[name] = raw[name]
-    entry = Entry(
-        provider_object, identifier, raw.get("time"), head, word, {"delivery": around} if around else {}
-    )
-    account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
-    if not parts.may_repeat(sum(len(raw[name]) for name in _LISTS if isinstance(raw.get(name), list)), head):
+    entry, account = _entry(provider_object, word, raw, around)
+    if not parts.may_repeat(
+        sum(len(raw[name]) for name in _LISTS if isinstance(raw.get(name), list)), entry.head
+    ):
         parts.bad(path, account)
         return
     begun_with = len(parts.found)
@@ -137,7 +156,7 @@ def _split_entry(
             where = f"{path}.{name}[{index}]"
             if not isinstance(element, dict):
                 parts.bad(where, account)
-            elif name == "changes" and provider_object == "whatsapp_business_account":
+            elif name == "changes" and provider_object == _WHATSAPP:
                 parts.walk(where, account, whatsapp_change, entry, where, element)
             else:
                 parts.add(where, account, _item, entry, name, where, element, account)
@@ -145,6 +164,24 @@ def _split_entry(
         parts.add(where, account, _unknown_part, entry, where, name, value, account)
     if entry.left_over or len(parts.found) == begun_with:  # Nothing was there to carry it.
         parts.bad(path, account)
+
+
+def _entry(
+    provider_object: str, word: str, raw: Json, around: dict[str, Any]
+) -> tuple[Entry, AccountKey | None]:
+    """What the items of an entry share, and the account that it names."""
+    identifier = as_id(raw.get("id"))
+    if provider_object in ("permissions", "user"):
+        identifier = as_id(raw.get("uid")) or identifier
+    head: dict[str, Any] = {}
+    for name in _HEAD:
+        if name in raw:
+            head[name] = raw[name]
+    entry = Entry(
+        provider_object, identifier, raw.get("time"), head, word, {"delivery": around} if around else {}
+    )
+    account = AccountKey(_ACCOUNT_KINDS[provider_object], identifier) if identifier is not None else None
+    return entry, account
 
 
 def _extra(entry: Entry, path: str, raw: Json) -> list[tuple[str, str, object]]:

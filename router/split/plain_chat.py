@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from router.split.compose import Entry
-from router.split.guard import Parts
-from router.split.identity import Contacts
+from router.split.compose import Place
+from router.split.identity import Contacts, Identifiers
 from router.split.item import BadItem, Item
-from router.split.reading import Json, as_id
+from router.split.reading import Json, as_id, as_object
 from router.split.whatsapp import number_account, own_number
-from router.split.whatsapp_chat import chat_message, chat_status
-from router.split.whatsapp_value import ValueContext
+from router.split.whatsapp_chat import SENDER, about_group, message_of, status_ids, status_of
 
 _OBJECT: Final = "whatsapp_business_account"
 _ENTRY: Final = frozenset({"id", "time", "changes"})
 _MESSAGE: Final = frozenset({"messaging_product", "metadata", "contacts", "messages"})
 _STATUS: Final = frozenset({"messaging_product", "metadata", "statuses"})
-_PATH: Final = "entry[0].changes[0]"
-_MESSAGE_PATH: Final = f"{_PATH}.value.messages[0]"
-_STATUS_PATH: Final = f"{_PATH}.value.statuses[0]"
+_MESSAGE_PATH: Final = "entry[0].changes[0].value.messages[0]"
+_STATUS_PATH: Final = "entry[0].changes[0].value.statuses[0]"
+_OTHER_PEOPLE: Final = ("call", "system")
+"""Kinds that name people elsewhere too."""
 
 
 def plain_chat(delivery: Json) -> list[Item | BadItem] | None:
@@ -52,7 +51,7 @@ def plain_chat(delivery: Json) -> list[Item | BadItem] | None:
     if raw is None or not isinstance(metadata, dict):
         return None
     number = as_id(metadata.get("phone_number_id"))
-    if number is None or raw.get("type") == "call":
+    if number is None or raw.get("type") in _OTHER_PEOPLE:
         return None
     return _read(entry, number, value, raw, contact)
 
@@ -63,18 +62,44 @@ def _read(
     head: dict[str, Any] = {"id": entry["id"]} if "id" in entry else {}
     if "time" in entry:
         head["time"] = entry["time"]
-    shared = Entry(_OBJECT, as_id(entry.get("id")), entry.get("time"), head, _OBJECT, {})
-    account, data = number_account(number, shared.id)
+    account, account_data = number_account(number, as_id(entry.get("id")))
     own_phone = own_number(value["metadata"])
-    contacts = Contacts(() if contact is None else (contact,), own_phone, sole_item=True)
-    around = {"messaging_product": value["messaging_product"], "metadata": value["metadata"]}
-    context = ValueContext(shared, _PATH, "messages", account, data, around, own_phone, contacts)
-    parts = Parts(doubts_depth=False)
-    if contact is None:
-        parts.add(_STATUS_PATH, account, chat_status, context, _STATUS_PATH, raw, "statuses")
-    else:
-        parts.add(_MESSAGE_PATH, account, chat_message, context, _MESSAGE_PATH, raw, "messages")
-    return parts.found if contacts.all_taken else None
+    envelope: dict[str, Any] = {
+        "object": _OBJECT,
+        "entry": head,
+        "channel": "changes",
+        "field": "messages",
+        "value": {"messaging_product": value["messaging_product"], "metadata": value["metadata"]},
+    }
+    path, collection = (_STATUS_PATH, "statuses") if contact is None else (_MESSAGE_PATH, "messages")
+    place = Place(
+        path, _OBJECT, account, account_data, entry.get("time"), "messages", raw, envelope, collection
+    )
+    try:
+        if contact is None:
+            is_group = about_group(raw)
+            person = status_ids(own_phone, raw, is_group=is_group).person()
+            return [status_of(place, raw, person, is_group=is_group)]
+        ids = Identifiers(own_phone).add_all(raw, *SENDER)
+        if _same_ids(contact, raw):
+            person = ids.person(as_object(contact.get("profile")))
+        else:
+            person, theirs = Contacts((contact,), own_phone, sole_item=True).complete(ids)
+            if not theirs:
+                return None
+        envelope["contacts"] = [contact]
+        return [message_of(place, raw, person, "inbound")]
+    except Exception:  # The walk fails at it again, and says where.
+        return None
+
+
+def _same_ids(contact: Json, raw: Json) -> bool:
+    """Whether a contact has the very ids of who wrote the message, as nearly always."""
+    return (
+        contact.get("wa_id") == raw.get("from")
+        and contact.get("user_id") == raw.get("from_user_id")
+        and contact.get("parent_user_id") == raw.get("from_parent_user_id")
+    )
 
 
 def _only(elements: object) -> dict[str, Any] | None:

@@ -6,44 +6,52 @@ Pure and tolerant: what is missing or of the wrong type is left out. Hot kinds a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from router.split.reading import NOTHING, Json, as_list, as_text, as_whole
 
 Read = Callable[[object], object]
 Places = tuple[tuple[str, ...], ...]
-Field = tuple[str, Read, str | None, Places]
-"""Our field, its reader, and the one plain name it has; or, with None, the places to look in."""
-Plan = Mapping[str, tuple[Field, ...]]
-"""By the name under which Meta may have put something: reading costs what was sent, not what could have been."""
 How = tuple[Read, str] | tuple[Read, str, str] | tuple[Read, str, str, str] | tuple[Read, str, str, str, str]
+
+
+class Plan(NamedTuple):
+    """By the name under which Meta may have put something: reading costs what was sent, not what could have been."""
+
+    alone: Mapping[str, tuple[str, Read]]
+    """Most names: one field of ours and its reader, and the field has no other place."""
+    others: Mapping[str, tuple[tuple[str, Read, Places], ...]]
+    """Fields, each with all its places."""
 
 
 def plan(**fields: How) -> Plan:
     """A table: field to (how it is read, places). The first place that gives a value wins; dots go inside."""
-    table: dict[str, tuple[Field, ...]] = {}
+    table: dict[str, tuple[tuple[str, Read, Places], ...]] = {}
     for name, (reader, *places) in fields.items():
         steps = tuple(tuple(place.split(".")) for place in places)
-        plain = places[0] if len(places) == 1 and "." not in places[0] else None
         for first in dict.fromkeys(place[0] for place in steps):
-            table[first] = (*table.get(first, ()), (name, reader, plain, steps))
-    return table
+            table[first] = (*table.get(first, ()), (name, reader, steps))
+    alone = {
+        key: (found[0][0], found[0][1])
+        for key, found in table.items()
+        if len(found) == 1 and found[0][2] == ((key,),)
+    }
+    return Plan(alone, {key: found for key, found in table.items() if key not in alone})
 
 
 def read(table: Plan, value: Json) -> dict[str, Any]:
     """The part; fields without a value are left out."""
     part: dict[str, Any] = {}
-    for key in value:
-        for name, reader, plain, places in table.get(key, ()):
-            if plain is not None:
-                found = value[key]
-                result = None if found is None else reader(found)
-            elif name in part:
-                continue
-            else:
-                result = _first(reader, places, value)
-            if result is not None:
+    alone, others = table
+    for key, found in value.items():
+        if key in alone:
+            name, reader = alone[key]
+            if found is not None and (result := reader(found)) is not None:
                 part[name] = result
+        elif key in others:
+            for name, reader, places in others[key]:
+                if name not in part and (result := _first(reader, places, value)) is not None:
+                    part[name] = result
     return part
 
 

@@ -48,7 +48,7 @@ def call(context: ValueContext, path: str, raw: Json, collection: str) -> Item:
     by_business = raw.get("direction") == "BUSINESS_INITIATED"
     ids = context.ids()
     if collection == "statuses":
-        ids = status_ids(context, raw, is_group=False)
+        ids = status_ids(context.own_phone, raw, is_group=False)
         event_type = "call.status_changed"
     else:
         event_type = _EVENTS.get((as_text(raw.get("event")) or "").lower(), "call.changed")

@@ -22,10 +22,19 @@ _STATUS_EVENTS: Final = {
     "failed": "message.failed",
 }
 _GROUP_SUFFIX: Final = "@g.us"
-_FROM: Final = ("from_user_id", "from")
-_FROM_PARENT: Final = ("from_parent_user_id",)
+SENDER: Final = (("from_user_id", "from"), ("from_parent_user_id",))
+"""Where a message names who wrote it: ids, and ids of the parent."""
 _TO: Final = ("to_user_id", "to")
 _TO_PARENT: Final = ("to_parent_user_id",)
+
+_RECIPIENT: Final = (
+    ("recipient_user_id", "recipient_id"),
+    ("recipient_parent_user_id", "parent_recipient_user_id"),
+)
+_PARTICIPANT: Final = (
+    ("recipient_participant_user_id", "recipient_participant_id"),
+    ("recipient_participant_parent_user_id",),
+)
 
 
 def chat_message(context: ValueContext, path: str, raw: Json, collection: str) -> Item:
@@ -34,16 +43,19 @@ def chat_message(context: ValueContext, path: str, raw: Json, collection: str) -
     An echo swaps the parties: the customer is `to`. `revoke` and `edit` name the *original* message.
     """
     place = context.place(path, raw, collection)
-    direction: Direction = "outbound" if collection == "message_echoes" else "inbound"
     ids = context.ids()
-    if direction == "outbound":
+    if collection == "message_echoes":
         ids.add_all(raw, _TO, _TO_PARENT)
-    else:
-        ids.add_all(raw, _FROM, _FROM_PARENT)
-    kind = as_text(raw.get("type"))
-    if kind == "system":
+        return message_of(place, raw, context.person(ids, place), "outbound")
+    ids.add_all(raw, *SENDER)
+    if raw.get("type") == "system":
         add_changed_ids(ids, as_object(raw.get("system")))
-    person = context.person(ids, place)
+    return message_of(place, raw, context.person(ids, place), "inbound")
+
+
+def message_of(place: Place, raw: Json, person: Person, direction: Direction) -> Item:
+    """A message, once it is known whose it is."""
+    kind = as_text(raw.get("type"))
     group = as_id(raw.get("group_id"))
     wamid = as_id(raw.get("id"))
     if kind == "system":
@@ -99,10 +111,22 @@ def _change(
 def chat_status(context: ValueContext, path: str, raw: Json, collection: str) -> Item:
     """One element of `statuses`. In a group the recipient is the group and the person is the participant."""
     place = context.place(path, raw, collection)
+    is_group = about_group(raw)
+    ids = status_ids(context.own_phone, raw, is_group=is_group)
+    return status_of(place, raw, context.person(ids, place), is_group=is_group)
+
+
+def about_group(raw: Json) -> bool:
+    """Whether a status is about a message to a group."""
     recipient = as_id(raw.get("recipient_id"))
-    is_group = raw.get("recipient_type") == "group" or (recipient or "").endswith(_GROUP_SUFFIX)
-    person = context.person(status_ids(context, raw, is_group=is_group), place)
-    group = recipient if is_group else None
+    return raw.get("recipient_type") == "group" or (
+        recipient is not None and recipient.endswith(_GROUP_SUFFIX)
+    )
+
+
+def status_of(place: Place, raw: Json, person: Person, *, is_group: bool) -> Item:
+    """A status, once it is known whose it is."""
+    group = as_id(raw.get("recipient_id")) if is_group else None
     status = as_text(raw.get("status")) or ""
     wamid = as_id(raw.get("id"))
     direction: Direction = "inbound" if status in ("read", "played") else "system"
@@ -148,10 +172,11 @@ def chat_status(context: ValueContext, path: str, raw: Json, collection: str) ->
 
 def _add_details(part: dict[str, Any], raw: Json) -> None:
     """Errors, price and what the business attached."""
-    for ours, theirs, table in (("pricing", "pricing", PRICING), ("window", "conversation", WINDOW)):
-        found = raw.get(theirs)
-        if isinstance(found, dict):
-            part[ours] = read(table, found)
+    pricing, window = raw.get("pricing"), raw.get("conversation")
+    if isinstance(pricing, dict):
+        part["pricing"] = read(PRICING, pricing)
+    if isinstance(window, dict):
+        part["window"] = read(WINDOW, window)
     if "errors" in raw:
         part["errors"] = errors(raw["errors"]) or []
     attached = as_text(raw.get("biz_opaque_callback_data"))
@@ -159,19 +184,9 @@ def _add_details(part: dict[str, Any], raw: Json) -> None:
         part["callback_data"] = attached
 
 
-def status_ids(context: ValueContext, raw: Json, *, is_group: bool) -> Identifiers:
+def status_ids(own_phone: str | None, raw: Json, *, is_group: bool) -> Identifiers:
     """The recipient's ids; the parent's field was renamed, both names are read (META.md section 9.1)."""
-    if is_group:
-        return context.ids().add_all(
-            raw,
-            ("recipient_participant_user_id", "recipient_participant_id"),
-            ("recipient_participant_parent_user_id",),
-        )
-    return context.ids().add_all(
-        raw,
-        ("recipient_user_id", "recipient_id"),
-        ("recipient_parent_user_id", "parent_recipient_user_id"),
-    )
+    return Identifiers(own_phone).add_all(raw, *(_PARTICIPANT if is_group else _RECIPIENT))
 
 
 def _unreadable(place: Place, person: Person, raw: Json, wamid: str | None, group: str | None) -> Item:
