@@ -63,10 +63,13 @@ def unpack(compressed: bytes, size: int, count: int) -> Sequence[Delivery]:
     deliveries: list[Delivery] = []
     at = 0
     try:
+        head, app = b"", ""
         while at < size:
-            (app_length,) = _APP.unpack_from(view, at)
-            app = view[at + 2 : at + 2 + app_length].decode("ascii")
-            at += 2 + app_length
+            if not head or not view.startswith(head, at):  # A block is nearly always all for one app.
+                (app_length,) = _APP.unpack_from(view, at)
+                head = view[at : at + 2 + app_length]
+                app = head[2:].decode("ascii")
+            at += len(head)
             received_at_ms, body_length = _HEAD.unpack_from(view, at)
             at += _HEAD.size
             body = view[at : at + body_length]

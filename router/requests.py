@@ -29,7 +29,7 @@ from router.endings import RecordEndings
 from router.events import Event
 from router.pacing import backoff_s
 from router.split.item import Item
-from router.split.requests import removes_account, unsends
+from router.split.requests import ASKING, removes_account, unsends
 from runtime import logging
 from runtime.clock import Clock
 from runtime.epochs import EpochSource
@@ -41,6 +41,8 @@ _REASONS: dict[Kind, str] = {"message": "unsent", "account": "account_removed"}
 
 def request_kind(item: Item) -> Kind | None:
     """What the item asks to be erased, if anything."""
+    if item.event_type not in ASKING:
+        return None
     if unsends(item):
         return "message"
     return "account" if removes_account(item) else None

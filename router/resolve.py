@@ -91,15 +91,9 @@ class Resolver:
                 if len(self._kept) >= ACCOUNTS_KEPT:
                     self._kept.clear()
                 self._kept[key] = kept
-        return _judge(item, kept, self._scope_of, received_at_ms)
-
-
-def _judge(
-    item: Item, standing: _Standing, scope_of: Callable[[Item], str], received_at_ms: int
-) -> Resolution:
-    if scope_of(item) not in standing.scopes:
-        return standing.outside
-    return standing.destination if in_window(item.occurred_at_ms, received_at_ms) else standing.late
+        if self._scope_of(item) not in kept.scopes:
+            return kept.outside
+        return kept.destination if in_window(item.occurred_at_ms, received_at_ms) else kept.late
 
 
 def _standing(

@@ -151,9 +151,9 @@ class Identifiers:
         return Person(tuple(aliases), leading[0], data)
 
     def _add_phone(self, value: str) -> None:
-        phone = canonical_phone(value)
-        if phone is not None and phone != self._own_phone and phone not in self.phones:
-            self.phones.append(phone)
+        forms = _forms(value)
+        if forms and forms[0] != self._own_phone and forms[0] not in self.phones:
+            self.phones.append(forms[0])
 
 
 def _add_names(data: dict[str, str], profile: Json) -> None:
@@ -164,18 +164,21 @@ def _add_names(data: dict[str, str], profile: Json) -> None:
                 data[name] = text
 
 
-@lru_cache(maxsize=NUMBERS_KEPT)
 def canonical_phone(value: str) -> str | None:
-    """The form of a phone number by which numbers are compared; None if it has no digits.
+    """The form of a phone number by which numbers are compared; None if it has no digits."""
+    forms = _forms(value)
+    return forms[0] if forms else None
 
-    Asked for several times a message (sender, contact, own number), and people write more than once.
-    """
-    return next(iter(phone_forms(value)), None)
+
+@lru_cache(maxsize=NUMBERS_KEPT)
+def _forms(value: str) -> tuple[str, ...]:
+    """Asked for several times a message (sender, contact, own number), and people write more than once."""
+    return phone_forms(value)
 
 
 @lru_cache(maxsize=NUMBERS_KEPT)
 def _phone_aliases(phone: str) -> tuple[Alias, ...]:
-    return tuple(Alias(_BY_PHONE, form) for form in phone_forms(phone))
+    return tuple(Alias(_BY_PHONE, form) for form in _forms(phone))
 
 
 def _append(identifiers: list[str], identifier: str) -> None:

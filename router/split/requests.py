@@ -20,6 +20,8 @@ _ACCOUNT_LEFT: Final = frozenset(
 _TAKEN_BACK: Final = frozenset(
     {"message.unsent", "comment.removed", "post.removed", "mention.removed", "rating.removed"}
 )
+ASKING: Final = _ACCOUNT_LEFT | _TAKEN_BACK
+"""Types that may ask for an erasure: few."""
 _SCOPES: Final = {name: kind.scope for name, kind in EVENT_TYPES.items()}
 _COMMENT_FIELDS: Final = frozenset({"feed", "mention", "mentions", "ratings", "story_insights"})
 _CHAT_FIELDS: Final = frozenset(
