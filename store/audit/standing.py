@@ -72,7 +72,8 @@ async def _signed_since(
 ) -> tuple[Head, ...]:
     tree = anchored.checkpoint.frontier() if anchored is not None else Frontier()
     heads = list[Head]()
-    for row in await connection.fetch(SQL["heads_above"], tree.size):
+    # A page at a time: after a lost topic these are all there are, and between pages other tasks go on.
+    async for row in connection.cursor(SQL["heads_above"], tree.size, prefetch=_PAGE):
         head = _verified(row["tree_size"], row["signed"], row["key_id"], signers)
         if head.checkpoint.first_leaf != tree.size:
             raise LogDoubted("other_tree")
