@@ -62,7 +62,7 @@ class Group:
 
 LANES: Final = (
     (
-        Group(("unit", "property", "architecture", "contract"), 130, beside=("contract",)),
+        Group(("unit", "property", "architecture", "contract"), 180, beside=("contract",)),
         Group(
             ("integration",),
             340,
