@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -46,7 +46,8 @@ class Before:
     """What was true when the database was lost."""
 
     requests: list[UUID] = field(default_factory=list)
-    executed: dict[UUID, datetime] = field(default_factory=dict)
+    executed: dict[UUID, set[datetime]] = field(default_factory=dict)
+    """When, as the steps and as the fences say it: a fence has the broker's time, and so has a step made of it."""
     positions: dict[int, int] = field(default_factory=dict)
     fences: int = 0
     fences_in_backup: int = 0
@@ -101,8 +102,13 @@ class Restoring:
         self.say("back-later", returning=True)
         self.say("young-back", returning=True)
         self.wait_stored()
-        self.before.executed = self._executed()
-        self.before.fences = len(self.fences())
+        self.before.executed = {request: {at} for request, at in self._executed().items()}
+        fences = self.fences()
+        for fence in fences:
+            if fence.request in self.before.executed:
+                said = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=fence.executed_at_us)
+                self.before.executed[fence.request].add(said)
+        self.before.fences = len(fences)
         self.world.kill("erasure")
         self.late = self._ask(self._people("asked-late"))
         self._forget("asked-late")
@@ -144,7 +150,7 @@ class Restoring:
             f" AND NOT rekey AND NOT EXISTS (SELECT FROM {s}.message m WHERE m.subject_id = subject.subject_id)"
         )[0][0]
         executed = self._executed()
-        again = [one for one, at in self.before.executed.items() if executed.get(one) != at]
+        again = [one for one, times in self.before.executed.items() if executed.get(one) not in times]
         states = [job(self.world, one) for one in self.before.requests]
         ended = sum(1 for row in states if row is not None and row["state"] in ERASED)
         # Written again they are the same fences: another execution would have another time.
