@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uvloop
 
-from deploy.local.processes import STOP_ORDER
+from deploy.local.processes import PIPELINE
 from deploy.local.stack import LocalStack
 from ingest.cli_post import meta_headers
 from tests.bench.receiver_alone import cpu_s, rss_mib
@@ -69,7 +69,7 @@ async def post(port: int, prepared: list[bytes], rate: float, seconds: float) ->
 
 def cpu(world: World) -> dict[str, float]:
     """CPU seconds of each process so far."""
-    return {name: cpu_s(world.service.pid(name)) for name in STOP_ORDER}
+    return {name: cpu_s(world.service.pid(name)) for name in PIPELINE}
 
 
 def step(world: World, tenant: Tenant, first: int, rate: float, seconds: float) -> int:
@@ -80,7 +80,7 @@ def step(world: World, tenant: Tenant, first: int, rate: float, seconds: float) 
     moment = world.sql("SELECT clock_timestamp()")[0][0]
     accepted, refused = uvloop.run(post(world.service.ports.receiver, prepared, rate, seconds))
     posted_s = time.monotonic() - began
-    memory = ", ".join(f"{name} {rss_mib(world.service.pid(name)):.0f}" for name in STOP_ORDER)
+    memory = ", ".join(f"{name} {rss_mib(world.service.pid(name)):.0f}" for name in PIPELINE)
     world.wait_rows(tenant, rows + min(accepted, count), 60)
     caught_up_s = time.monotonic() - began
     spent = {name: (after - used[name]) / max(1, accepted) * 1e6 for name, after in cpu(world).items()}
